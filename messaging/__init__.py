@@ -1,0 +1,1 @@
+"""The official account and the mini-program's message server."""

@@ -1,0 +1,1 @@
+"""The platform adapter: clients, crypto, parsing. WeChat's words stay in here."""
