@@ -1,0 +1,1 @@
+"""Products, orders, payments, refunds, entitlements and the ledger. Knows opaque scopes only."""

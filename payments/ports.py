@@ -1,0 +1,154 @@
+"""What payments asks of the apps above it, inside the caller's transaction.
+
+A `DiscountSource` turns a coupon and points into reductions of an order's price. It is called
+with the order row locked (or just made), so whatever it writes lives and dies with the order.
+Lock order: order → payment → refund → subscription → **coupon → points wallet** → ledger
+accounts → entitlement; a source takes its own rows in that order through `kernel.locks`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class OfferLine:
+    """One thing that is about to be bought, after list, promotional and member price."""
+
+    line_no: int  # 1, 2, … within the order
+    product_id: int
+    kind: str  # course | bundle | plan | gift
+    scope: str  # opaque, e.g. "course:12"; empty for gifts
+    quantity: int
+    price_fen: int  # for the whole quantity, ≥ 0: what coupon and points may still reduce
+
+
+@dataclass(frozen=True)
+class Discounts:
+    """What coupon and points take off, in fen, for all lines together.
+
+    Payments spreads each amount over the lines by largest remainder. Empty (the default) means
+    that neither applies. `coupon_fen + points_value_fen` never exceeds the lines' prices.
+    """
+
+    coupon_id: int | None = None
+    coupon_fen: int = 0  # ≥ 0
+    coupon_text: str = ""  # Chinese, for the buyer: "满100减20"
+    coupon_lines: tuple[int, ...] = ()  # line_no's the coupon counts for; empty = all
+    points: int = 0  # points to spend, ≥ 0
+    points_value_fen: int = 0  # what they are worth, ≥ 0
+    points_text: str = ""  # "200 积分抵 2.00 元"
+
+
+@dataclass(frozen=True)
+class OrderDiscounts:
+    """The part of an order that belongs to the source: what was promised to its buyer."""
+
+    order_id: int
+    order_no: str
+    user_id: int
+    payable_fen: int
+    coupon_id: int | None
+    coupon_fen: int
+    points: int
+    points_value_fen: int
+
+
+@dataclass(frozen=True)
+class RefundShare:
+    """What a succeeded refund of a paid order gives back."""
+
+    refund_id: int
+    out_refund_no: str
+    amount_fen: int  # money that went back now
+    points: int  # points to return now; the sum over all refunds of an order is its points
+    full: bool  # true when nothing of the order is left: its coupon may live again
+
+
+class DiscountSource(Protocol):
+    """Coupons and points, as payments sees them."""
+
+    def offer(
+        self,
+        *,
+        user_id: int,
+        lines: Sequence[OfferLine],
+        coupon_id: int | None,
+        points: int,
+        payable_fen: int,
+    ) -> Discounts:
+        """What this coupon and these points would take off `payable_fen`. Reads only, no locks.
+
+        `points` is what the buyer wishes to spend: the source may lower it to the order's cap
+        (a share of what is payable after the coupon). Raises a `DomainError` when the coupon is
+        not this user's, is spent, expired or does not fit, or when the balance is too small
+        (409 `points_insufficient`).
+        """
+        ...
+
+    def reserve(self, order: OrderDiscounts) -> None:
+        """Hold exactly what was offered for this pending order, or raise a `DomainError` (409).
+
+        Called in the transaction that makes the order; raising undoes the order too. Not called
+        when the order uses neither coupon nor points.
+        """
+        ...
+
+    def redeem(self, order: OrderDiscounts) -> None:
+        """The order is paid: the coupon is spent, the points are gone for good.
+
+        Called once, after `reserve`, with the order locked. Must not fail for a held reservation.
+        """
+        ...
+
+    def release(self, order: OrderDiscounts) -> None:
+        """The order died unpaid: coupon and points are free again. Called once per order."""
+        ...
+
+    def give_back(self, order: OrderDiscounts, refund: RefundShare) -> None:
+        """A refund of the paid order succeeded: return points (and the coupon, by its rule).
+
+        Called once per `refund.out_refund_no`, with order, payment and refund locked.
+        """
+        ...
+
+
+class NoDiscounts:
+    """The source of a shop without coupons and points: it offers nothing and holds nothing."""
+
+    def offer(
+        self,
+        *,
+        user_id: int,
+        lines: Sequence[OfferLine],
+        coupon_id: int | None,
+        points: int,
+        payable_fen: int,
+    ) -> Discounts:
+        return Discounts()
+
+    def reserve(self, order: OrderDiscounts) -> None:
+        return None
+
+    def redeem(self, order: OrderDiscounts) -> None:
+        return None
+
+    def release(self, order: OrderDiscounts) -> None:
+        return None
+
+    def give_back(self, order: OrderDiscounts, refund: RefundShare) -> None:
+        return None
+
+
+_source: DiscountSource = NoDiscounts()
+
+
+def register_discount_source(source: DiscountSource) -> None:
+    """From now on `source` prices coupons and points. Called in `AppConfig.ready()`."""
+    global _source  # noqa: PLW0603
+    _source = source
+
+
+def discount_source() -> DiscountSource:
+    """The registered source; `NoDiscounts` until an app above registers one."""
+    return _source
