@@ -1,0 +1,283 @@
+"""Columns that models learn from: ids, interactions, one user's history."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int32 = NDArray[np.int32]
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+TIE_SEED = 20240229  # events in the same second are shuffled by this, never ordered by item id
+
+KINDS = (
+    "view",
+    "click",
+    "play",
+    "complete",
+    "share",
+    "favourite",
+    "question",
+    "rating",
+    "purchase",
+    "search",
+    "impression",
+)
+KIND_CODES = {kind: code for code, kind in enumerate(KINDS)}
+
+
+def _hash(raw: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), "little")
+
+
+@dataclass(frozen=True, eq=False)
+class IdMap:
+    """External string id <-> row, in four flat arrays that can be memory-mapped.
+
+    No dictionary of strings: a lookup hashes the id and searches the sorted hashes, so web
+    workers share the pages of one file.
+    """
+
+    blob: NDArray[np.uint8]  # all ids, UTF-8, one after the other
+    offsets: NDArray[np.int64]  # [n + 1]
+    hashes: NDArray[np.uint64]  # [n], sorted
+    hash_rows: Int32  # [n], the row of each hash
+
+    @classmethod
+    def from_ids(cls, ids: Iterable[str]) -> IdMap:
+        """Rows in the given order; a repeated id is an error."""
+        raws = [i.encode("utf-8", "surrogatepass") for i in ids]
+        if len(set(raws)) != len(raws):
+            raise ValueError("ids repeat")
+        offsets = np.zeros(len(raws) + 1, np.int64)
+        np.cumsum([len(raw) for raw in raws], out=offsets[1:])
+        hashes = np.fromiter((_hash(raw) for raw in raws), np.uint64, len(raws))
+        order = np.argsort(hashes, kind="stable").astype(np.int32)
+        blob = np.frombuffer(b"".join(raws), np.uint8)
+        return cls(blob, offsets, hashes[order], order)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def id(self, row: int) -> str:
+        """The id of one row; IndexError outside [0, n)."""
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        return self._raw(row).decode("utf-8", "surrogatepass")
+
+    def ids(self, rows: Iterable[int]) -> list[str]:
+        return [self.id(int(row)) for row in rows]
+
+    def row(self, external: str) -> int:
+        """The row of an id, -1 when unknown."""
+        return int(self.rows([external])[0])
+
+    def rows(self, external: Sequence[str]) -> Int32:
+        """[len(external)], -1 for each unknown id."""
+        raws = [i.encode("utf-8", "surrogatepass") for i in external]
+        wanted = np.fromiter((_hash(raw) for raw in raws), np.uint64, len(raws))
+        first = np.searchsorted(self.hashes, wanted)
+        found = np.full(len(raws), -1, np.int32)
+        for n, raw in enumerate(raws):
+            at = int(first[n])
+            while at < len(self.hashes) and self.hashes[at] == wanted[n]:
+                if self._raw(int(self.hash_rows[at])) == raw:
+                    found[n] = self.hash_rows[at]
+                    break
+                at += 1
+        return found
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {
+            "blob": self.blob,
+            "offsets": self.offsets,
+            "hashes": self.hashes,
+            "hash_rows": self.hash_rows,
+        }
+
+    def _raw(self, row: int) -> bytes:
+        return self.blob[self.offsets[row] : self.offsets[row + 1]].tobytes()
+
+
+@dataclass(frozen=True)
+class History:
+    """One user's items, oldest first. Without `times` the order means nothing.
+
+    Rows outside the model's catalogue (-1 for an unknown id) are allowed and ignored.
+    `user` is the user's row in the training data where known; only the rating baselines, which
+    learn a vector per user, look at it.
+    """
+
+    rows: Int32  # [n]
+    weights: Float32  # [n], 1 is an ordinary interaction
+    times: Float64 | None = None  # [n], Unix seconds
+    user: int = -1
+
+    @classmethod
+    def of(
+        cls,
+        rows: Sequence[int] | NDArray[np.integer[Any]],
+        weights: Sequence[float] | Float32 | None = None,
+        times: Sequence[float] | Float64 | None = None,
+        user: int = -1,
+    ) -> History:
+        """Arrays of the right types from any sequences; weights default to 1."""
+        taken = np.asarray(rows, np.int32)
+        weighted = (
+            np.ones(len(taken), np.float32) if weights is None else np.asarray(weights, np.float32)
+        )
+        return cls(taken, weighted, None if times is None else np.asarray(times, np.float64), user)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def known(self, n_items: int) -> NDArray[np.bool_]:
+        """[n], which rows lie in a catalogue of n_items."""
+        return (self.rows >= 0) & (self.rows < n_items)
+
+    def restricted(self, n_items: int) -> History:
+        """The same history without rows that a catalogue of n_items does not have."""
+        known = self.known(n_items)
+        if known.all():
+            return self
+        times = None if self.times is None else self.times[known]
+        return History(self.rows[known], self.weights[known], times, self.user)
+
+
+@dataclass(frozen=True, eq=False)
+class Interactions:
+    """One row per (user, item), sorted by user, then oldest first; ties in a fixed shuffle."""
+
+    users: IdMap
+    items: IdMap
+    user_rows: Int32  # [n]
+    item_rows: Int32  # [n]
+    weights: Float32  # [n]
+    values: Float32  # [n], NaN where the event had none
+    times: Float64 | None  # [n], Unix seconds
+    kinds: NDArray[np.uint8]  # [n], index into KINDS
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        users: IdMap,
+        items: IdMap,
+        user_rows: NDArray[np.integer[Any]],
+        item_rows: NDArray[np.integer[Any]],
+        weights: Float32 | None = None,
+        values: Float32 | None = None,
+        times: Float64 | None = None,
+        kinds: NDArray[np.uint8] | None = None,
+    ) -> Interactions:
+        """Sort raw events and keep the first of each (user, item).
+
+        `times` may hold NaN for single unknown times: those events count as the oldest.
+        """
+        n = len(user_rows)
+        user = np.asarray(user_rows, np.int32)
+        item = np.asarray(item_rows, np.int32)
+        weight = np.ones(n, np.float32) if weights is None else np.asarray(weights, np.float32)
+        value = np.full(n, np.nan, np.float32) if values is None else np.asarray(values, np.float32)
+        kind = np.zeros(n, np.uint8) if kinds is None else np.asarray(kinds, np.uint8)
+        time = _filled_times(times)
+        order = np.arange(n) if time is None else np.argsort(time, kind="stable")
+        key = user[order].astype(np.int64) * max(len(items), 1) + item[order]
+        order = np.sort(order[np.unique(key, return_index=True)[1]])  # the first of each pair
+        if time is None:
+            order = order[np.argsort(user[order], kind="stable")]
+        else:
+            shuffled = np.random.default_rng(TIE_SEED).permutation(len(order))
+            order = order[np.lexsort((shuffled, time[order], user[order]))]
+        sorted_time = None if time is None else time[order]
+        return cls(
+            users=users,
+            items=items,
+            user_rows=user[order],
+            item_rows=item[order],
+            weights=weight[order],
+            values=value[order],
+            times=sorted_time,
+            kinds=kind[order],
+        )
+
+    def __len__(self) -> int:
+        return len(self.user_rows)
+
+    @cached_property
+    def indptr(self) -> NDArray[np.int64]:
+        """[users + 1]: where each user's rows begin."""
+        counts = np.bincount(self.user_rows, minlength=len(self.users))
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    @cached_property
+    def item_counts(self) -> NDArray[np.int64]:
+        """[items]: interactions of each item."""
+        return np.bincount(self.item_rows, minlength=len(self.items)).astype(np.int64)
+
+    def take(self, kept: NDArray[np.bool_]) -> Interactions:
+        """The rows where `kept` holds, with the same users and items."""
+        times = None if self.times is None else self.times[kept]
+        return Interactions(
+            self.users,
+            self.items,
+            self.user_rows[kept],
+            self.item_rows[kept],
+            self.weights[kept],
+            self.values[kept],
+            times,
+            self.kinds[kept],
+        )
+
+    def history(self, user_row: int) -> History:
+        span = slice(self.indptr[user_row], self.indptr[user_row + 1])
+        times = None if self.times is None else self.times[span]
+        return History(self.item_rows[span], self.weights[span], times, user_row)
+
+    def histories(self, user_rows: Iterable[int] | None = None) -> list[History]:
+        """One history per user row, all users by default."""
+        chosen = range(len(self.users)) if user_rows is None else user_rows
+        return [self.history(int(user)) for user in chosen]
+
+    def data_hash(self) -> str:
+        """Hex digest over everything a model could learn from."""
+        digest = hashlib.blake2b(digest_size=16)
+        for ids in (self.users, self.items):
+            digest.update(ids.offsets.tobytes())
+            digest.update(ids.blob.tobytes())
+        columns = (self.user_rows, self.item_rows, self.weights, self.values, self.kinds)
+        for column in columns:
+            digest.update(np.ascontiguousarray(column).tobytes())
+        if self.times is not None:
+            digest.update(np.ascontiguousarray(self.times).tobytes())
+        return digest.hexdigest()
+
+
+def _filled_times(times: Float64 | None) -> Float64 | None:
+    if times is None or not len(times):
+        return None
+    taken = np.asarray(times, np.float64)
+    unknown = np.isnan(taken)
+    if unknown.all():
+        return None
+    return np.where(unknown, np.min(taken[~unknown]) - 1, taken)
+
+
+@dataclass(frozen=True)
+class ItemTable:
+    """What the catalogue says about the items, one entry per row of an IdMap."""
+
+    titles: list[str] = field(default_factory=list)
+    categories: list[str] = field(default_factory=list)
+    tags: list[tuple[str, ...]] = field(default_factory=list)
+    creators: list[str] = field(default_factory=list)
+    published_at: Float64 | None = None  # Unix seconds, NaN where unknown
+    price_fen: NDArray[np.int64] | None = None  # -1 where unknown
+    texts: list[str] = field(default_factory=list)

@@ -1,0 +1,98 @@
+"""What every served model can do. NumPy alone: web workers load this."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.core.data import Float32, History, IdMap, Int32
+from recommender.core.serving import top_k
+
+Arrays = dict[str, NDArray[Any]]
+Params = dict[str, Any]
+
+
+class Model(ABC):
+    """A fitted model. Everything it holds is read-only and may be a view of a mapped file.
+
+    Implementations subclass this and give `name`, `items`, `score_one`, `contributions`,
+    `similar`, `arrays`, `params` and `from_arrays`; the rest follows.
+    """
+
+    name: ClassVar[str]
+    items: IdMap  # the catalogue that rows refer to
+
+    @abstractmethod
+    def score_one(self, history: History) -> Float32:
+        """[items], higher is better; seen items are scored too, filters come later."""
+
+    @abstractmethod
+    def contributions(self, history: History, item_rows: Int32) -> Float32:
+        """[item_rows, history]: what each past item adds to the score of each given item."""
+
+    @abstractmethod
+    def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
+        """Rows and scores [item_rows, k], best first, never the item itself; row -1 is padding."""
+
+    @abstractmethod
+    def arrays(self) -> Arrays:
+        """All fitted numbers by name, without the items."""
+
+    @abstractmethod
+    def params(self) -> Params:
+        """The configuration, as JSON can hold it."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], params: Params, items: IdMap) -> Self:
+        """The model that `arrays` and `params` describe, copying nothing large."""
+
+    def score(self, histories: Sequence[History]) -> Float32:
+        """[users, items]."""
+        scores = np.empty((len(histories), len(self.items)), np.float32)
+        for n, history in enumerate(histories):
+            scores[n] = self.score_one(history)
+        return scores
+
+    def facts(self) -> Params:
+        """What training found out and a manifest should tell."""
+        return {}
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the artifact into `folder` (see `core.artifacts`)."""
+        # here, not at the top: artifacts knows every model by name
+        from recommender.core.artifacts import save_artifact  # noqa: PLC0415
+
+        return save_artifact(self, folder)
+
+
+class RatingModel(Protocol):
+    """A model that predicts ratings for known users; -1 stands for an unknown user or item."""
+
+    def rate(self, user_rows: Int32, item_rows: Int32) -> Float32:
+        """[pairs], on the scale of the ratings it learned from."""
+
+
+def over_history(history: History, n_items: int, known_part: Float32, n_asked: int) -> Float32:
+    """Spread [asked, known rows] back over all rows of a history, zeros for unknown items."""
+    spread = np.zeros((n_asked, len(history)), np.float32)
+    spread[:, history.known(n_items)] = known_part
+    return spread
+
+
+def nearest(vectors: Float32, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
+    """The k nearest rows by cosine for each of `item_rows`, itself left out."""
+    lengths = np.linalg.norm(vectors, axis=1) + np.float32(1e-12)
+    found = np.full((len(item_rows), k), -1, np.int32)
+    scores = np.zeros((len(item_rows), k), np.float32)
+    for n, row in enumerate(item_rows):
+        cosine = (vectors @ vectors[row]) / (lengths * lengths[row])
+        best = top_k(cosine, k, np.array([row]))
+        found[n, : len(best)] = best
+        scores[n, : len(best)] = cosine[best]
+    return found, scores

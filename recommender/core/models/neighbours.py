@@ -1,0 +1,205 @@
+"""Item-item models published as short lists: EASE, and transitions blended with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.core.data import Float32, History, IdMap, Int32
+from recommender.core.models.base import Arrays, Model, Params, over_history
+from recommender.core.models.recency import recency
+
+NEWEST = 50  # with recency on, older items weigh next to nothing
+NEWEST_WITHOUT_TIMES = 500
+PRIOR = np.float32(1e-4)  # popularity orders only what no neighbour reaches
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """For each item its strongest outgoing weights; column 0 with weight 0 is padding."""
+
+    columns: Int32  # [items, neighbours]
+    values: Float32  # [items, neighbours]
+
+    def spread(self, rows: Int32, weights: Float32, n_items: int) -> Float32:
+        """[items]: the weighted sum of the lists of `rows`."""
+        values = weights[:, None] * self.values[rows]
+        summed = np.bincount(self.columns[rows].ravel(), values.ravel(), n_items)
+        return summed.astype(np.float32)
+
+    def between(self, rows: Int32, item_rows: Int32) -> Float32:
+        """[item_rows, rows]: the weight from each of `rows` to each of `item_rows`."""
+        columns, values = self.columns[rows], self.values[rows]
+        found = np.empty((len(item_rows), len(rows)), np.float32)
+        for n, item in enumerate(item_rows):
+            found[n] = np.sum(values, axis=1, where=columns == item)
+        return found
+
+    def best(self, row: int, k: int) -> tuple[Int32, Float32]:
+        """Up to k neighbours of one item with positive weight, best first."""
+        columns, values = self.columns[row], self.values[row]
+        order = np.lexsort((columns, -values))
+        order = order[(values[order] > 0) & (columns[order] != row)][:k]
+        return columns[order], values[order]
+
+
+@dataclass(frozen=True)
+class EaseConfig:
+    """Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data"."""
+
+    regularization: float = 300.0
+    neighbours: int = 0  # a list; 0: 200, or more where the catalogue is small
+    half_life: float = 10.0  # events; 0 or a history without times: all count the same
+    max_items: int = 20_000  # the most popular; the closed form needs a square of them
+
+
+@dataclass(frozen=True)
+class TransitionsConfig:
+    """Directed steps between items of one user, and EASE on the recency-discounted history."""
+
+    regularization: float = 300.0
+    neighbours: int = 0  # a list; 0: 200, or more where the catalogue is small
+    half_life: float = 10.0  # events, of the EASE part
+    step_half_life: float = 2.0  # events, of the steps
+    step_share: float = 0.5  # of the steps in the blend
+    window: int = 10  # how far apart two items of a step may be
+    decay: float = 0.8  # a step over one more event counts this much less
+    from_power: float = 0.75  # normalisation by what leaves the first item
+    to_power: float = 0.25  # and by what reaches the second
+    max_items: int = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class Ease(Model):
+    """Closed-form item weights, cut to the strongest `neighbours` of each item."""
+
+    name: ClassVar[str] = "ease"
+
+    config: EaseConfig
+    items: IdMap
+    weights: Neighbours
+    popularity: Float32  # [items], log counts over their largest
+    found: Params = field(default_factory=dict)
+
+    def score_one(self, history: History) -> Float32:
+        rows, counted = newest(history.restricted(len(self.items)), self.config.half_life)
+        spread = self.weights.spread(rows, counted, len(self.items))
+        spread += PRIOR * self.popularity
+        return spread
+
+    def contributions(self, history: History, item_rows: Int32) -> Float32:
+        """Exact: a row sums to the item's score less its share of PRIOR."""
+        past = history.restricted(len(self.items))
+        part = _between(self.weights, past, self.config.half_life, item_rows)
+        return over_history(history, len(self.items), part, len(item_rows))
+
+    def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
+        return _similar(self.weights, item_rows, k)
+
+    def arrays(self) -> Arrays:
+        return {
+            "columns": self.weights.columns,
+            "values": self.weights.values,
+            "popularity": self.popularity,
+        }
+
+    def params(self) -> Params:
+        return asdict(self.config)
+
+    def facts(self) -> Params:
+        return self.found
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], params: Params, items: IdMap) -> Self:
+        weights = Neighbours(arrays["columns"], arrays["values"])
+        return cls(EaseConfig(**params), items, weights, arrays["popularity"])
+
+
+@dataclass(frozen=True, eq=False)
+class Transitions(Model):
+    """Where people go next from their last items, blended with EASE.
+
+    Both lists carry their share of the blend and their scale already, so a score is a plain sum.
+    """
+
+    name: ClassVar[str] = "transitions"
+
+    config: TransitionsConfig
+    items: IdMap
+    steps: Neighbours
+    weights: Neighbours
+    popularity: Float32  # [items], log counts over their largest
+    found: Params = field(default_factory=dict)
+
+    def score_one(self, history: History) -> Float32:
+        past, n = history.restricted(len(self.items)), len(self.items)
+        spread = self.weights.spread(*newest(past, self.config.half_life), n)
+        spread += self.steps.spread(*newest(past, self.config.step_half_life), n)
+        spread += PRIOR * self.popularity
+        return spread
+
+    def contributions(self, history: History, item_rows: Int32) -> Float32:
+        """Exact: a row sums to the item's score less its share of PRIOR."""
+        past = history.restricted(len(self.items))
+        part = _between(self.weights, past, self.config.half_life, item_rows)
+        part += _between(self.steps, past, self.config.step_half_life, item_rows)
+        return over_history(history, len(self.items), part, len(item_rows))
+
+    def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
+        return _similar(self.weights, item_rows, k)
+
+    def arrays(self) -> Arrays:
+        return {
+            "step_columns": self.steps.columns,
+            "step_values": self.steps.values,
+            "columns": self.weights.columns,
+            "values": self.weights.values,
+            "popularity": self.popularity,
+        }
+
+    def params(self) -> Params:
+        return asdict(self.config)
+
+    def facts(self) -> Params:
+        return self.found
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], params: Params, items: IdMap) -> Self:
+        return cls(
+            TransitionsConfig(**params),
+            items,
+            Neighbours(arrays["step_columns"], arrays["step_values"]),
+            Neighbours(arrays["columns"], arrays["values"]),
+            arrays["popularity"],
+        )
+
+
+def newest(history: History, half_life: float) -> tuple[Int32, Float32]:
+    """Rows and recency-discounted weights of the items that still count."""
+    timed = half_life > 0 and history.times is not None
+    limit = NEWEST if timed else NEWEST_WITHOUT_TIMES
+    counted = history.weights * recency(history, half_life)
+    return history.rows[-limit:], counted[-limit:]
+
+
+def _between(weights: Neighbours, history: History, half_life: float, item_rows: Int32) -> Float32:
+    """[item_rows, history]: the part of each past item, 0 for those too old to count."""
+    rows, counted = newest(history, half_life)
+    part = np.zeros((len(item_rows), len(history)), np.float32)
+    if len(rows):
+        part[:, -len(rows) :] = weights.between(rows, item_rows) * counted
+    return part
+
+
+def _similar(weights: Neighbours, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
+    found = np.full((len(item_rows), k), -1, np.int32)
+    scores = np.zeros((len(item_rows), k), np.float32)
+    for n, row in enumerate(item_rows):
+        columns, values = weights.best(int(row), k)
+        found[n, : len(columns)] = columns
+        scores[n, : len(columns)] = values
+    return found, scores

@@ -1,0 +1,28 @@
+"""How much an item of a history still counts, by how many events came after it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from recommender.core.data import Float32, History
+
+
+def recency(history: History, half_life: float) -> Float32:
+    """[n], 1 for the newest, halved every `half_life` events.
+
+    All ones when `half_life` is 0 or the history carries no times. Events that share their
+    second share their mean age: their order is not known.
+    """
+    n = len(history)
+    if half_life <= 0 or history.times is None or n == 0:
+        return np.ones(n, np.float32)
+    return np.exp2(-ages(history.times) / half_life).astype(np.float32)
+
+
+def ages(times: np.ndarray) -> np.ndarray:
+    """[n], events after each one; events of the same second share their mean."""
+    n = len(times)
+    age = np.arange(n - 1, -1, -1, dtype=np.float64)
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(times) != 0]))
+    counts = np.diff(np.append(starts, n))
+    return np.repeat(np.add.reduceat(age, starts) / counts, counts)

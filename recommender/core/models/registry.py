@@ -1,0 +1,19 @@
+"""Fitted models by name, for loading artifacts."""
+
+from __future__ import annotations
+
+from recommender.core.errors import UnknownModel
+from recommender.core.models.base import Model
+from recommender.core.models.ials import IALS
+from recommender.core.models.neighbours import Ease, Transitions
+from recommender.core.models.popular import Popular, Recent
+
+MODELS: dict[str, type[Model]] = {m.name: m for m in (Popular, Recent, IALS, Ease, Transitions)}
+
+
+def model_class(name: str) -> type[Model]:
+    """The class that can load artifacts of this name; UnknownModel otherwise."""
+    try:
+        return MODELS[name]
+    except KeyError:
+        raise UnknownModel(f"no model named {name!r}; known: {', '.join(MODELS)}") from None
