@@ -1,0 +1,1 @@
+"""The catalogue: creators, categories, courses, lessons, search and who may read what."""

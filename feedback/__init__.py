@@ -1,0 +1,1 @@
+"""What learners do: events, ratings, favourites and the watched share of lessons."""

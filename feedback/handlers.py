@@ -1,0 +1,1 @@
+"""Facts of other apps that leave a trace in the feedback tables."""
