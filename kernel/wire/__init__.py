@@ -1,0 +1,1 @@
+"""What stands between bytes and views. Imported by DRF itself, so it imports no view."""

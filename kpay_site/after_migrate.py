@@ -1,0 +1,29 @@
+"""Around `migrate`: the `audit` schema of views goes and comes back, roles are brought up to date.
+
+PostgreSQL refuses to alter a column under a view, so the views are no migrations: one
+`audit.sql` per app is run after every `migrate`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.db import connections
+
+from accounts import roles
+
+
+def drop_audit_views(using: str = "default", **_: Any) -> None:
+    with connections[using].cursor() as cursor:
+        cursor.execute("DROP SCHEMA IF EXISTS audit CASCADE")
+
+
+def restore(using: str = "default", **_: Any) -> None:
+    """The audit views stand again and the staff roles hold their permissions."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("CREATE SCHEMA IF NOT EXISTS audit")
+        for config in apps.get_app_configs():
+            path = Path(config.path) / "audit.sql"
+            if path.is_file():
+                cursor.execute(path.read_text(encoding="utf-8"))
+    roles.sync()
