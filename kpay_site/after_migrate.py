@@ -21,7 +21,8 @@ def drop_audit_views(using: str = "default", **_: Any) -> None:
 def restore(using: str = "default", **_: Any) -> None:
     """The audit views stand again and the staff roles hold their permissions."""
     with connections[using].cursor() as cursor:
-        cursor.execute("CREATE SCHEMA IF NOT EXISTS audit")
+        cursor.execute("DROP SCHEMA IF EXISTS audit CASCADE")
+        cursor.execute("CREATE SCHEMA audit")
         for config in apps.get_app_configs():
             path = Path(config.path) / "audit.sql"
             if path.is_file():
