@@ -193,23 +193,6 @@ class Course(models.Model):
         return f"course:{self.pk}"
 
 
-class CourseProduct(models.Model):
-    """The products that open a course, under the operator's key; `Course.product` is the main."""
-
-    course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="course_products")
-    product = models.OneToOneField(
-        "payments.Product", on_delete=models.CASCADE, related_name="+", verbose_name=_("商品")
-    )
-    key = models.CharField(_("标识"), max_length=160, unique=True)
-
-    class Meta:
-        verbose_name = _("课程商品")
-        verbose_name_plural = _("课程商品")
-
-    def __str__(self) -> str:
-        return self.key
-
-
 class Lesson(models.Model):
     """One step of a course. `content` is HTML that has passed the sanitiser."""
 
@@ -223,7 +206,8 @@ class Lesson(models.Model):
     course = models.ForeignKey(
         Course, verbose_name=_("课程"), on_delete=models.CASCADE, related_name="lessons"
     )
-    key = models.CharField(_("外部标识"), max_length=160, null=True, blank=True)
+    # NULL where no one named it: empty strings would collide in the unique constraint.
+    key = models.CharField(_("外部标识"), max_length=160, null=True, blank=True)  # noqa: DJ001
     position = models.IntegerField(_("顺序"), default=0)
     kind = models.CharField(_("形态"), max_length=12, choices=Kind.choices, default=Kind.ARTICLE)
     title = models.CharField(_("标题"), max_length=200)
