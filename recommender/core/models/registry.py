@@ -7,8 +7,11 @@ from recommender.core.models.base import Model
 from recommender.core.models.ials import IALS
 from recommender.core.models.neighbours import Ease, Transitions
 from recommender.core.models.popular import Popular, Recent
+from recommender.core.models.tower import HistoryTower
 
-MODELS: dict[str, type[Model]] = {m.name: m for m in (Popular, Recent, IALS, Ease, Transitions)}
+MODELS: dict[str, type[Model]] = {
+    m.name: m for m in (Popular, Recent, IALS, Ease, Transitions, HistoryTower)
+}
 
 
 def model_class(name: str) -> type[Model]:

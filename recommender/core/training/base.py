@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from recommender.core.data import Interactions
 from recommender.core.errors import BadParams, TrainingStopped
+from recommender.core.metrics import Held
 from recommender.core.models.base import Model
 
 if TYPE_CHECKING:
@@ -17,17 +18,6 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="DataclassInstance")
 MOST = 1e7
 OnProgress = Callable[[int, int, dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Held:
-    """Validation: for each user row, the item rows held out; the histories come from training."""
-
-    user_rows: list[int] = field(default_factory=list)
-    item_rows: list[list[int]] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.user_rows)
 
 
 @dataclass(frozen=True)

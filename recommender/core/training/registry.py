@@ -9,10 +9,12 @@ from recommender.core.errors import UnknownModel
 from recommender.core.models.ials import IALSConfig
 from recommender.core.models.neighbours import EaseConfig, TransitionsConfig
 from recommender.core.models.popular import PopularConfig
+from recommender.core.models.tower import TowerConfig
 from recommender.core.training.base import Trainer, config_from
 from recommender.core.training.ials import IALSTrainer
 from recommender.core.training.neighbours import EaseTrainer, TransitionsTrainer
 from recommender.core.training.popular import RECENT_DAYS, PopularTrainer, RecentTrainer
+from recommender.core.training.tower import TowerTrainer
 
 Maker = Callable[[Mapping[str, Any]], Trainer]
 
@@ -23,6 +25,7 @@ TRAINERS: dict[str, Maker] = {
     ),
     "ials": lambda p: IALSTrainer(config_from(IALSConfig, "ials", p)),
     "ease": lambda p: EaseTrainer(config_from(EaseConfig, "ease", p)),
+    "history_tower": lambda p: TowerTrainer(config_from(TowerConfig, "history_tower", p)),
     "transitions": lambda p: TransitionsTrainer(config_from(TransitionsConfig, "transitions", p)),
 }
 

@@ -1,0 +1,61 @@
+"""Quality of full rankings: every unseen item competes, nothing is sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.core.data import Float64, Interactions
+from recommender.core.models.base import Model
+from recommender.core.serving import top_k
+
+
+@dataclass(frozen=True)
+class Held:
+    """For each user row the item rows held out; histories come from the training data."""
+
+    user_rows: Sequence[int] = ()
+    item_rows: Sequence[Sequence[int]] = ()
+
+    def __len__(self) -> int:
+        return len(self.user_rows)
+
+
+def gains(ranked: NDArray[np.int32], relevant: Sequence[int], k: int) -> dict[str, float]:
+    """hr, ndcg, mrr and recall of one ranked list cut at k."""
+    hits = np.flatnonzero(np.isin(ranked[:k], relevant))
+    ideal = discounts(min(k, len(relevant))).sum()
+    return {
+        "hr": float(len(hits) > 0),
+        "ndcg": float(discounts(k)[hits].sum() / ideal) if len(relevant) else 0.0,
+        "mrr": float(1 / (hits[0] + 1)) if len(hits) else 0.0,
+        "recall": len(hits) / len(relevant) if len(relevant) else 0.0,
+    }
+
+
+def discounts(k: int) -> Float64:
+    """[k], 1 / log2(rank + 1)."""
+    return 1 / np.log2(np.arange(2, k + 2))
+
+
+def rankings(
+    model: Model, interactions: Interactions, user_rows: Sequence[int], k: int
+) -> list[NDArray[np.int32]]:
+    """The top k unseen items of each user, from the histories in `interactions`."""
+    lists = []
+    for user in user_rows:
+        history = interactions.history(user)
+        lists.append(top_k(model.score_one(history), k, history.rows))
+    return lists
+
+
+def mean_gain(
+    model: Model, interactions: Interactions, held: Held, k: int = 10, name: str = "ndcg"
+) -> float:
+    """The mean of one of `gains` over the held-out users; 0 without any."""
+    lists = rankings(model, interactions, held.user_rows, k)
+    found = [gains(ranked, rel, k)[name] for ranked, rel in zip(lists, held.item_rows, strict=True)]
+    return float(np.mean(found)) if found else 0.0

@@ -1,0 +1,87 @@
+"""The one neural loop: epochs, validation, early stop, checkpoints, a check for NaN."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recommender.core.data import Interactions
+from recommender.core.errors import TrainingDiverged
+from recommender.core.metrics import mean_gain
+from recommender.core.models.base import Model, Params
+from recommender.core.training.base import FitOptions
+from recommender.core.training.checkpoint import Checkpoint
+
+M = TypeVar("M", bound=Model)
+
+
+class Fitting(ABC, Generic[M]):
+    """What the loop drives. All its state is in `parameters`, `optimizer` and two generators."""
+
+    parameters: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    rng: np.random.Generator
+
+    @abstractmethod
+    def epoch(self) -> float:
+        """One pass over the data; the mean loss."""
+
+    @abstractmethod
+    def model(self, found: Params) -> M:
+        """The NumPy model of the parameters as they stand; a copy."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in self.parameters.items()}
+
+
+def fit_epochs(
+    fitting: Fitting[M],
+    interactions: Interactions,
+    options: FitOptions,
+    epochs: int,
+    patience: int,
+    about: str,
+) -> M:
+    """Run up to `epochs`; returns the model of the best validated epoch (else of the last).
+
+    Its facts tell `epochs` and `loss`. With a checkpoint folder each epoch is stored, and a fit
+    of the same data, seed and `about` (the configuration) goes on from there. TrainingDiverged
+    when the loss or a parameter is no longer finite.
+    """
+    told = f"{about} {options.seed} {interactions.data_hash()}"
+    checkpoint = Checkpoint(
+        options.checkpoint_dir, hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+    )
+    done, best, best_at = checkpoint.load(fitting) or (0, {}, fitting.tensors())
+    while done < epochs and not (options.held and best and done - best["epoch"] >= patience):
+        loss = fitting.epoch()
+        done += 1
+        _check(fitting, loss, done)
+        metrics = {"loss": loss}
+        if options.held:
+            metrics["ndcg@10"] = mean_gain(fitting.model({}), interactions, options.held)
+        value = metrics.get("ndcg@10", float(done))
+        if not best or value > best["value"]:
+            best = {"value": value, "epoch": done, "loss": loss}
+            best_at = fitting.tensors()
+        checkpoint.store(fitting, done, best, best_at)
+        options.tell(done, epochs, metrics)
+    with torch.no_grad():
+        for name, parameter in fitting.parameters.items():
+            parameter.copy_(best_at[name])
+    model = fitting.model({"epochs": best.get("epoch", 0), "loss": best.get("loss", 0.0)})
+    checkpoint.clear()
+    return model
+
+
+def _check(fitting: Fitting[M], loss: float, epoch: int) -> None:
+    finite = all(bool(torch.isfinite(p).all()) for p in fitting.parameters.values())
+    if not math.isfinite(loss) or not finite:
+        raise TrainingDiverged(f"loss {loss} in epoch {epoch}; try a smaller learning_rate")
