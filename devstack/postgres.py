@@ -190,7 +190,6 @@ class EmbeddedPostgres:
         self, tool: str, *arguments: str, check: bool = True
     ) -> subprocess.CompletedProcess[bytes]:
         command = [str(self.package / "pginstall" / "bin" / tool), *arguments]
-        user = {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
         # Output goes to a file: the server inherits it, and a pipe would never close.
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
@@ -203,13 +202,15 @@ class EmbeddedPostgres:
                 check=False,
                 start_new_session=True,
                 env={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
-                **(user if self.account else {}),  # type: ignore[call-overload]
+                user=self.account.pw_uid if self.account else None,
+                group=self.account.pw_gid if self.account else None,
+                extra_groups=[] if self.account else None,
             )
             output.seek(0)
-            done.stdout = output.read()
+            said = output.read()
         if check and done.returncode != 0:
-            raise PostgresFailed(f"{tool} failed: {done.stdout.decode(errors='replace')[-400:]}")
-        return done
+            raise PostgresFailed(f"{tool} failed: {said.decode(errors='replace')[-400:]}")
+        return subprocess.CompletedProcess(command, done.returncode, said)
 
     def _postmaster(self) -> int | None:
         try:
