@@ -1,0 +1,1 @@
+"""api.weixin.qq.com: mini-program and official account server APIs."""
