@@ -19,7 +19,8 @@ def main() -> int:
         return 1
     name = sys.argv[1]
     os.chdir(bootstrap.ROOT)
-    os.execv(python, [str(python), "-m", f"devstack.{name}", *sys.argv[2:]])
+    command = [str(python), "-m", f"devstack.{name}", *sys.argv[2:]]
+    os.execv(python, command)  # noqa: S606  (no shell wanted)
 
 
 if __name__ == "__main__":

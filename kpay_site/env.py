@@ -67,6 +67,8 @@ class KpaySettings:
     rating_watched_percent: int
     http_timeout: tuple[float, float]
     train_threads: int
+    # reverse proxies in front of the web process that append to X-Forwarded-For
+    proxy_hops: int
 
     @property
     def production(self) -> bool:
@@ -245,6 +247,7 @@ def load() -> KpaySettings:
             number("KPAY_HTTP_READ_MS", 8000) / 1000,
         ),
         train_threads=number("KPAY_TRAIN_THREADS", 2),
+        proxy_hops=number("KPAY_PROXY_HOPS", 0),
     )
     if kpay.production:
         _production_check(kpay)

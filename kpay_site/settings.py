@@ -199,18 +199,22 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 10
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {
+# Measured per broker: what a killed worker's task waits for (docs/dependencies.md).
+_TRANSPORT: dict[str, dict[str, object]] = {
+    "pgmq": {
         "init_extension": False,
         "visibility_timeout": 120,
         "use_notify": True,
         "wait_time_seconds": 1,
         "polling_interval": 1,
         "pool_size": 4,
-    }
-    if CELERY_BROKER_URL.startswith("pgmq://")
-    else {}
-)
+    },
+    "redis": {"visibility_timeout": 120, "unacked_restore_interval": 1},
+}
+CELERY_BROKER_TRANSPORT_OPTIONS = _TRANSPORT.get(CELERY_BROKER_URL.split("://")[0].rstrip("s"), {})
+if CELERY_BROKER_URL.startswith("amqp"):
+    CELERY_TASK_DEFAULT_QUEUE_TYPE = "quorum"
+    CELERY_TASK_CREATE_MISSING_QUEUE_TYPE = "quorum"
 
 LOGGING = {
     "version": 1,
