@@ -1,0 +1,138 @@
+"""Every request is verified, every answer signed (`wechat.md` D1, D2)."""
+
+import base64
+import time
+from pathlib import Path
+
+import pytest
+import requests
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
+
+
+@pytest.fixture
+def signed(env, running, platform):
+    """Sends a request that was signed by hand, with whatever is `changed` after signing."""
+    key = serialization.load_pem_private_key(
+        Path(env["KPAY_WECHAT_MCH_KEY_FILE"]).read_bytes(), password=None
+    )
+
+    def ask(method, target, body=b"", *, sent_body=None, skew=0, serial=None, mchid=None, **more):
+        moment, nonce = str(int(time.time()) + skew), "n0nce"
+        message = b"\n".join(
+            [method.encode(), target.encode(), moment.encode(), nonce.encode(), body, b""]
+        )
+        signature = base64.b64encode(key.sign(message, padding.PKCS1v15(), hashes.SHA256()))
+        fields = {
+            "mchid": mchid or env["KPAY_WECHAT_MCHID"],
+            "nonce_str": nonce,
+            "timestamp": moment,
+            "serial_no": serial or env["KPAY_WECHAT_MCH_SERIAL"],
+            "signature": signature.decode(),
+        }
+        scheme = more.pop("scheme", "WECHATPAY2-SHA256-RSA2048")
+        headers = {
+            "Authorization": scheme + " " + ",".join(f'{n}="{v}"' for n, v in fields.items()),
+            "Accept": "application/json",
+            "User-Agent": "test",
+            "Content-Type": "application/json",
+        }
+        return requests.request(
+            method,
+            running.base_url + target,
+            data=body if sent_body is None else sent_body,
+            headers=headers | more,
+            timeout=10,
+        )
+
+    return ask
+
+
+TARGET = "/v3/refund/domestic/refunds/R404"
+
+
+def test_a_right_signature_passes_and_the_answer_is_signed(signed, env):
+    reply = signed("GET", TARGET)
+
+    assert (reply.status_code, reply.json()["code"]) == (404, "RESOURCE_NOT_EXISTS")
+    assert reply.headers["Wechatpay-Signature-Type"] == "WECHATPAY2-SHA256-RSA2048"
+    assert reply.headers["Wechatpay-Serial"] == env["KPAY_WECHAT_PAY_PUBLIC_KEY_ID"]
+    assert answer_verifies(reply, env)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"skew": -301},
+        {"skew": 301},
+        {"serial": "0" * 40},
+        {"mchid": "1900000000"},
+        {"scheme": "WECHATPAY2-SM2-WITH-SM3"},
+        {"sent_body": b'{"mchid": "1"}'},
+        {"Authorization": ""},
+        {"Authorization": "WECHATPAY2-SHA256-RSA2048 mchid="},
+    ],
+)
+def test_a_wrong_clock_serial_merchant_or_body_is_a_sign_error(signed, changed):
+    reply = signed("POST", TARGET, b'{"mchid":"1"}', **changed)
+
+    assert (reply.status_code, reply.json()["code"]) == (401, "SIGN_ERROR")
+
+
+def test_a_clock_within_five_minutes_is_good_enough(signed):
+    assert signed("GET", TARGET, skew=-290).status_code == 404
+    assert signed("GET", TARGET, skew=290).status_code == 404
+
+
+def test_a_signed_body_that_is_no_json_is_a_parameter_error(signed):
+    for body in (b"", b"[]", b'{"a":', b"\x00\xff", b"[" * 5000):
+        reply = signed("POST", "/v3/refund/domestic/refunds", body)
+
+        assert (reply.status_code, reply.json()["code"]) == (400, "PARAM_ERROR")
+
+
+def test_the_certificate_mode_of_the_sdk_works_with_downloaded_certificates(
+    platform, make_sdk, env, running
+):
+    platform.settings(signing="certificate")
+    sdk = make_sdk(public_key=None, public_key_id=None, cert_dir=env["KPAY_WECHAT_PAY_CERT_DIR"])
+    known = sdk._core._certificates[:]
+    sdk._core._cert_dir = None
+
+    sdk._core._update_certificates()
+
+    assert [c.serial_number for c in sdk._core._certificates] == [known[0].serial_number]
+    assert sdk.query(out_trade_no="T999999")[0] == 404
+
+
+@pytest.mark.parametrize("kind", ["bad_signature", "signtest", "unknown_serial", "stale_timestamp"])
+def test_a_fault_spoils_the_signature_of_an_answer(platform, signed, env, kind):
+    platform.fault(kind, on="api", path="/v3/", count=1)
+
+    spoiled, right = signed("GET", TARGET), signed("GET", TARGET)
+
+    fresh = abs(time.time() - int(spoiled.headers["Wechatpay-Timestamp"])) < 300
+    known = spoiled.headers["Wechatpay-Serial"] == env["KPAY_WECHAT_PAY_PUBLIC_KEY_ID"]
+    assert not (fresh and known and answer_verifies(spoiled, env))
+    assert answer_verifies(right, env)
+
+
+def answer_verifies(reply, env):
+    key = serialization.load_pem_public_key(
+        Path(env["KPAY_WECHAT_PAY_PUBLIC_KEY_FILE"]).read_bytes()
+    )
+    message = b"\n".join(
+        [
+            reply.headers["Wechatpay-Timestamp"].encode(),
+            reply.headers["Wechatpay-Nonce"].encode(),
+            reply.content,
+            b"",
+        ]
+    )
+    try:
+        signature = base64.b64decode(reply.headers["Wechatpay-Signature"])
+        key.verify(signature, message, padding.PKCS1v15(), hashes.SHA256())
+    except (InvalidSignature, ValueError):
+        return False
+    return True
