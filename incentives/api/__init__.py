@@ -1,0 +1,1 @@
+"""The incentives part of the mini-program's API, by subject."""

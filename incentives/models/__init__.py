@@ -1,0 +1,18 @@
+"""Points, coupons and codes: each quantity that may run out has its limit as a CHECK."""
+
+from incentives.models.codes import RedeemCode, RedeemUse
+from incentives.models.coupons import Coupon, CouponTemplate, TemplateUser
+from incentives.models.points import CheckIn, EarningRule, PointEntry, PointLot, PointsWallet
+
+__all__ = [
+    "CheckIn",
+    "Coupon",
+    "CouponTemplate",
+    "EarningRule",
+    "PointEntry",
+    "PointLot",
+    "PointsWallet",
+    "RedeemCode",
+    "RedeemUse",
+    "TemplateUser",
+]
