@@ -68,7 +68,10 @@ class ProfileInput(StrictSerializer):
 
     def validate_avatar_url(self, value: str) -> str:
         """Only https, or what we serve ourselves; no credentials, no other scheme."""
-        parts = urlsplit(value)
+        try:
+            parts = urlsplit(value)
+        except ValueError as error:
+            raise serializers.ValidationError(_("头像地址格式不正确。")) from error
         ours = value.startswith(f"{settings.KPAY.public_base_url}/")
         if value and not (ours or (parts.scheme == "https" and parts.hostname)):
             raise serializers.ValidationError(_("头像地址必须以 https:// 开头。"))
