@@ -36,6 +36,7 @@ _STATUSES = {
 }  # fmt: skip
 _CLOSE_PATH = re.compile(r"/v3/pay/transactions/out-trade-no/([^/]+)/close")
 _HANG_UP_SECONDS = 30.0
+_KEPT_BYTES = 20_000
 
 
 def answer(sandbox: Sandbox, request: Request) -> Reply:
@@ -48,7 +49,7 @@ def answer(sandbox: Sandbox, request: Request) -> Reply:
         call.fault = fault.kind
         reply = _struck(sandbox, request, fault)
     call.status = None if reply.cut else reply.status
-    call.reply = reply.body.decode("utf-8", "replace")
+    call.reply = _kept(reply.body)
     return reply
 
 
@@ -143,6 +144,10 @@ def _lying(reply: Reply, kind: str) -> Reply:
     return replace(reply, body=dumps(forging.spoiled(json.loads(reply.body), kind)))
 
 
+def _kept(body: bytes) -> str:
+    return body[:_KEPT_BYTES].decode("utf-8", "replace")
+
+
 def _record(sandbox: Sandbox, request: Request) -> Call:
     with sandbox.lock:
         sandbox.state.call_ids += 1
@@ -153,7 +158,7 @@ def _record(sandbox: Sandbox, request: Request) -> Call:
             path=request.path,
             query=dict(request.query),
             headers={n: request.headers[n] for n in _KEPT_HEADERS if n in request.headers},
-            body=request.body.decode("utf-8", "replace"),
+            body=_kept(request.body),
         )
         sandbox.state.calls.append(call)
     return call

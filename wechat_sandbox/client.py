@@ -109,7 +109,7 @@ class SandboxClient:
     def settings(self, **values: Any) -> dict[str, Any]:
         return self.call("POST", "/settings", **values)
 
-    def calls(self, path: str = "", since: int = 0) -> list[dict[str, Any]]:
+    def calls(self, path: str = "", since: float = 0) -> list[dict[str, Any]]:
         return list(self.call("GET", "/calls", path=path, since=since)["items"])
 
     def last_call(self) -> int:

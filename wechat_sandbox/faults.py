@@ -27,7 +27,14 @@ FORGERIES = (
 _CONNECTION = ("drop", "delay", "timeout", "reset_after_effect", "reset_before_effect", "hang")
 KINDS = {
     "notify": (*_CONNECTION, "duplicate", "reorder", "http_500", *FORGERIES),
-    "push": (*_CONNECTION, "duplicate", "bad_signature", "stale_timestamp", "plain_downgrade"),
+    "push": (
+        *_CONNECTION,
+        "duplicate",
+        "http_500",
+        "bad_signature",
+        "stale_timestamp",
+        "plain_downgrade",
+    ),
     "api": (
         *_CONNECTION,
         "duplicate",

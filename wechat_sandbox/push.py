@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
@@ -62,10 +62,10 @@ def new_push(sandbox: Sandbox, data: Json) -> Push:
     if account is None:
         raise ControlError(400, "invalid_account", "account must be mp or oa")
     form = data.get("format") or ("xml" if account.kind == "oa" else "json")
-    if form not in {"xml", "json"}:
+    if form not in ("xml", "json"):
         raise ControlError(400, "invalid_format", "format must be xml or json")
     tamper = data.get("tamper") or ""
-    if tamper and tamper not in TAMPERINGS:
+    if tamper and (not isinstance(tamper, str) or tamper not in TAMPERINGS):
         raise ControlError(400, "invalid_tamper", f"tamper is one of {sorted(TAMPERINGS)}")
     kind = str(data.get("type", "text"))
     openid = str(data.get("openid", ""))
@@ -131,8 +131,8 @@ def _attempt(sandbox: Sandbox, push: Push, record: Json, timeout: float) -> Answ
     if kind == "drop":
         return _noted(sandbox, record, Answer(None, b"", 0.0, "dropped"), kind)
     if kind in {"bad_signature", "stale_timestamp", "plain_downgrade"}:
-        forged = Push(**{**push.__dict__, "tamper": kind})
-        forged.encrypted = push.encrypted and kind != "plain_downgrade"
+        plain = kind == "plain_downgrade"
+        forged = replace(push, tamper=kind, encrypted=push.encrypted and not plain)
         _noted(sandbox, record, _post(sandbox, forged, timeout, None), kind)
         if fault is not None and not fault.follow:
             return Answer(None, b"", 0.0, "only the forged one was sent")
@@ -141,7 +141,8 @@ def _attempt(sandbox: Sandbox, push: Push, record: Json, timeout: float) -> Answ
         return _copies(sandbox, push, record, timeout, fault.copies)
     if kind == "delay" and fault is not None:
         sandbox.stopping.wait(fault.seconds(1.0))
-    return _noted(sandbox, record, _post(sandbox, push, timeout, fault), kind)
+    answer = _noted(sandbox, record, _post(sandbox, push, timeout, fault), kind)
+    return replace(answer, status=500, error="answer lost") if kind == "http_500" else answer
 
 
 def _copies(sandbox: Sandbox, push: Push, record: Json, timeout: float, copies: int) -> Answer:
@@ -253,7 +254,7 @@ def _fields(sandbox: Sandbox, account: Account, openid: str, kind: str, data: Js
             fields.setdefault("Content", "")
     elif "Event" not in fields:
         raise ControlError(400, "invalid_event", "an event needs event")
-    if fields.get("Event") in {"subscribe", "unsubscribe", "CLICK", "SCAN"}:
+    if fields.get("Event") in ("subscribe", "unsubscribe", "CLICK", "SCAN"):
         fields.setdefault("EventKey", "")
     return fields
 
@@ -286,7 +287,7 @@ def _take_effect(sandbox: Sandbox, account: str, openid: str, fields: Json) -> N
 
 
 def _xml(data: Json, *, raw: tuple[str, ...] = ()) -> bytes:
-    return f"<xml>{_nodes(data, raw)}</xml>".encode()
+    return f"<xml>{_nodes(data, raw)}</xml>".encode("utf-8", "replace")
 
 
 def _nodes(data: Json, raw: tuple[str, ...] = ()) -> str:

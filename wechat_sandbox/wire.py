@@ -30,7 +30,7 @@ class Request:
         """The body as a JSON object; BadJson when it is none."""
         try:
             data = json.loads(self.body.decode("utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # huge integers are a ValueError too
             raise BadJsonError(str(error)) from error
         if not isinstance(data, dict):
             raise BadJsonError("the body is not a JSON object")
@@ -87,8 +87,8 @@ class ControlError(Exception):
 
 
 def dumps(data: object) -> bytes:
-    """Compact JSON in UTF-8, Chinese unescaped, as the platform writes it."""
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    """Compact JSON in UTF-8, Chinese unescaped; half a surrogate pair becomes `?`."""
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def json_reply(data: object, status: int = 200) -> Reply:

@@ -131,3 +131,30 @@ def test_content_is_judged_by_words_for_users_seen_lately(platform, ask, http, e
     assert ask("mp", path, check)["errcode"] == 61010
     assert ask("mp", path, check | {"scene": 9})["errcode"] == 40129
     assert ask("mp", path, check | {"openid": user["oa_openid"]})["errcode"] == 43104
+
+
+@pytest.mark.parametrize(
+    "path",
+    [CUSTOM, "/cgi-bin/message/subscribe/send", "/wxa/msg_sec_check"],
+)
+def test_odd_values_are_answered_with_an_error_code(platform, ask, path):
+    user = platform.user()
+    platform.template("TPL1", ["thing1"])
+    whole = {
+        "touser": user["openid"],
+        "msgtype": "text",
+        "text": {"content": "您好"},
+        "template_id": "TPL1",
+        "data": {"thing1": {"value": "x"}},
+        "miniprogram_state": "formal",
+        "version": 2,
+        "scene": 2,
+        "openid": user["openid"],
+        "content": "您好",
+    }
+
+    for name in whole:
+        for odd in (None, [], [[]], {}, {"a": [1]}, -1, True, "", 10**400):
+            reply = ask("mp", path, whole | {name: odd})
+
+            assert isinstance(reply["errcode"], int), (name, odd)

@@ -153,3 +153,11 @@ def test_a_reset_forgets_people_orders_faults_and_the_clock(platform, prepaid):
     state = platform.state()
     assert (state["users"], state["orders"], state["faults"]) == ([], [], [])
     assert abs(state["clock"]["offset_seconds"]) < 1
+
+
+def test_calls_since_a_time_are_the_later_ones(platform, http):
+    http("GET", "/sns/jscode2session")
+    started = time.time()
+    http("GET", "/sns/auth")
+
+    assert [call["path"] for call in platform.calls(since=started)] == ["/sns/auth"]

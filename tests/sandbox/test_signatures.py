@@ -1,6 +1,7 @@
 """Every request is verified, every answer signed (`wechat.md` D1, D2)."""
 
 import base64
+import json
 import time
 from pathlib import Path
 
@@ -136,3 +137,54 @@ def answer_verifies(reply, env):
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+ODD = [None, True, 0, -1, 1.5, 10**400, "", "\ud800", "课" * 3000, [], [[]], {}, {"a": [1]}]
+WHOLE = {
+    "prepay": (
+        "/v3/pay/transactions/h5",
+        {
+            "out_trade_no": "T000001",
+            "description": "课程",
+            "attach": "x",
+            "notify_url": "http://127.0.0.1:1/n",
+            "amount": {"total": 100},
+            "time_expire": "2099-01-01T00:00:00+08:00",
+            "scene_info": {"payer_client_ip": "127.0.0.1", "h5_info": {"type": "Wap"}},
+            "payer": {"openid": "x"},
+        },
+    ),
+    "refund": (
+        "/v3/refund/domestic/refunds",
+        {
+            "out_refund_no": "R1",
+            "out_trade_no": "T000001",
+            "transaction_id": "4200",
+            "reason": "x",
+            "funds_account": "AVAILABLE",
+            "notify_url": "http://127.0.0.1:1/n",
+            "amount": {"refund": 1, "total": 100, "currency": "CNY"},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("call", sorted(WHOLE))
+def test_odd_values_in_any_field_are_answered_with_an_error_or_taken(signed, env, call):
+    target, whole = WHOLE[call]
+    whole = whole | {"appid": env["KPAY_WECHAT_MP_APPID"], "mchid": env["KPAY_WECHAT_MCHID"]}
+
+    for name in whole:
+        for odd in ODD:
+            reply = signed("POST", target, json.dumps(whole | {name: odd}).encode())
+
+            assert reply.status_code in {200, 400, 403, 404}, (name, odd, reply.text)
+            assert reply.status_code == 200 or reply.json()["code"]
+
+
+def test_a_huge_integer_is_a_parameter_error(signed):
+    body = b'{"amount":{"total":1' + b"0" * 5000 + b"}}"
+
+    reply = signed("POST", "/v3/refund/domestic/refunds", body)
+
+    assert (reply.status_code, reply.json()["code"]) == (400, "PARAM_ERROR")

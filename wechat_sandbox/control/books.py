@@ -14,6 +14,7 @@ from wechat_sandbox.state import Settings
 from wechat_sandbox.wire import ControlError, Json
 
 _SETTLE_SECONDS = 120.0
+_FIRST_TIME = 10**9  # larger numbers are times, smaller ones ids
 
 
 def fault_create(sandbox: Sandbox, data: Json) -> Json:
@@ -63,7 +64,7 @@ def settings_change(sandbox: Sandbox, data: Json) -> Json:
     for name, value in data.items():
         if name not in hints or not _fits(value, hints[name]):
             raise ControlError(400, "invalid_setting", f"{name} = {value!r}")
-    if data.get("signing", "public_key") not in {"public_key", "certificate", "mixed"}:
+    if data.get("signing", "public_key") not in ("public_key", "certificate", "mixed"):
         raise ControlError(400, "invalid_setting", "signing: public_key, certificate or mixed")
     with sandbox.lock:
         for name, value in data.items():
@@ -72,17 +73,17 @@ def settings_change(sandbox: Sandbox, data: Json) -> Json:
 
 
 def call_list(sandbox: Sandbox, data: Json) -> Json:
-    """Calls received, oldest first: ?path=prefix&since=id (only later ones)."""
+    """Calls received, oldest first: ?path=prefix&since= the id of a call, or seconds since 1970."""
     path = str(data.get("path", ""))
     try:
-        since = int(data.get("since", 0) or 0)
+        since = float(data.get("since", 0) or 0)
     except ValueError as error:
-        raise ControlError(400, "invalid_since", "since is the id of a call") from error
+        raise ControlError(400, "invalid_since", "since is a number") from error
     with sandbox.lock:
         items = [
             call.view()
             for call in sandbox.state.calls
-            if call.id > since and call.path.startswith(path)
+            if (call.at if since >= _FIRST_TIME else call.id) > since and call.path.startswith(path)
         ]
         return {"items": items, "last": sandbox.state.call_ids}
 

@@ -71,7 +71,7 @@ def _check(sandbox: Sandbox, data: Json, product: str) -> float:
         checks.text(scene, "payer_client_ip", most=45)
     if product == "h5" and isinstance(scene, dict):
         info = scene.get("h5_info")
-        if not isinstance(info, dict) or info.get("type") not in {"iOS", "Android", "Wap"}:
+        if not isinstance(info, dict) or info.get("type") not in ("iOS", "Android", "Wap"):
             raise checks.param_error("scene_info/h5_info/type", "须为iOS、Android或Wap")
     if product == "jsapi":
         checks.payer(sandbox, data, appid)

@@ -106,10 +106,10 @@ def _check(data: Json) -> str:
     if not isinstance(number, str) or not checks.OUT_REFUND_NO.fullmatch(number):
         raise checks.param_error("out_refund_no", "须为1到64个数字、字母或_-|*@")
     reason = checks.text(data, "reason", most=_REASON_BYTES, required=False)
-    if len(reason.encode()) > _REASON_BYTES:
+    if len(reason.encode("utf-8", "replace")) > _REASON_BYTES:
         raise checks.param_error("reason", "不能超过80个字节")
     checks.notify_url(data, required=False)
-    if data.get("funds_account") not in {None, "AVAILABLE", "UNSETTLED"}:
+    if data.get("funds_account") not in (None, "AVAILABLE", "UNSETTLED"):
         raise checks.param_error("funds_account", "须为AVAILABLE或UNSETTLED")
     amount = data.get("amount")
     checks.fen(amount, "refund")

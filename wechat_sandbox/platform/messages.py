@@ -71,7 +71,7 @@ def custom_send(sandbox: Sandbox, request: Request) -> Reply:
     account = require_token(sandbox, request, kind="any")
     data = request.json()
     kind = data.get("msgtype")
-    if kind not in _TYPES[account.kind]:
+    if not isinstance(kind, str) or kind not in _TYPES[account.kind]:
         raise PlatformError(40008, "invalid message type")
     part = data.get(kind)
     if not isinstance(part, dict) or (kind == "text" and not _nonempty(part.get("content"))):
@@ -94,7 +94,7 @@ def subscribe_send(sandbox: Sandbox, request: Request) -> Reply:
         template = sandbox.state.templates.get(str(data.get("template_id")))
         if template is None or template.account != account.kind:
             raise PlatformError(40037, "invalid template_id")
-        if data.get("miniprogram_state", "formal") not in {"developer", "trial", "formal"}:
+        if data.get("miniprogram_state", "formal") not in ("developer", "trial", "formal"):
             raise PlatformError(40097, "invalid args")
         _check_values(template.keys, data.get("data"))
         left = user.grants.get(template.template_id, 0)

@@ -66,7 +66,7 @@ def _judge(sandbox: Sandbox, text: str) -> tuple[str, str]:
 def _check_visitor(sandbox: Sandbox, data: Json) -> None:
     openid = data.get("openid")
     user = sandbox.state.user(openid) if isinstance(openid, str) else None
-    if data.get("version") != 2 or data.get("scene") not in {1, 2, 3, 4}:
+    if data.get("version") != 2 or data.get("scene") not in (1, 2, 3, 4):
         raise PlatformError(40129, "invalid scene")
     if user is None:
         raise PlatformError(40003, "invalid openid")
