@@ -15,6 +15,7 @@ HEIGHT = 450
 MARGIN = 56
 TEXT_WIDTH = 500  # the pattern owns the right side
 MAX_LINES = 3
+SIZES = (58, 52, 48, 44, 38)  # px, tried from the largest
 FONT = (
     "'Noto Sans CJK SC','Noto Sans SC','PingFang SC','Microsoft YaHei','Helvetica Neue',sans-serif"
 )
@@ -152,24 +153,32 @@ def signature(creator: str, palette: Palette) -> str:
 
 
 def title_layout(title: str) -> tuple[int, list[str]]:
-    """Font size in px and the lines: the largest size at which the title fits."""
-    for size in (58, 52, 46, 40):
+    """Font size in px and the lines: the largest size at which the title fits.
+
+    A title with a colon or comma of its own is parted there if both parts then fit a line.
+    """
+    for size in SIZES:
+        if halves := parted(title, TEXT_WIDTH / size):
+            return size, halves
+    for size in SIZES:
         lines = wrapped(title, TEXT_WIDTH / size)
-        if len(lines) <= (2 if size > 46 else MAX_LINES):
+        if len(lines) <= (2 if size > 48 else MAX_LINES):
             return size, lines
     kept = lines[:MAX_LINES]
-    return size, [*kept[:-1], kept[-1][:-1] + "…"]
+    return size, [*kept[:-1], "".join(pieces(kept[-1])[:-1]).rstrip() + "…"]
+
+
+def parted(title: str, ems: float) -> list[str]:
+    """The title in two lines at its first colon or comma, else nothing."""
+    for mark in "：，:,":
+        head, found, tail = title.partition(mark)
+        if found and tail.strip() and max(width_of(head), width_of(tail)) <= ems:
+            return [head + mark, tail.strip()]
+    return []
 
 
 def wrapped(title: str, ems: float) -> list[str]:
-    """Lines at most `ems` wide, of even length, broken where the title has a break of its own.
-
-    A colon or comma past the first third ends the first line if both parts then fit.
-    """
-    for mark in "：，:,":
-        head, found, tail = title.partition(mark)
-        if found and tail and max(width_of(head + mark), width_of(tail)) <= ems:
-            return [head + mark, tail.strip()]
+    """Lines at most `ems` wide, of even length where that needs no further line."""
     total = width_of(title)
     rows = max(1, math.ceil(total / ems))
     even = filled(title, min(ems, total / rows + 1))
@@ -286,7 +295,7 @@ def bars(dice: Dice, palette: Palette) -> str:
     drawn = []
     bright = {dice.whole(1, 4), dice.whole(5, 8)}
     for number in range(10):
-        x = 420 + number * 44
+        x = 462 + number * 42
         top, tall = dice.real(-40, 210), dice.real(110, 320)
         fill = f'fill="#fff" fill-opacity="{dice.real(0.08, 0.26):.2f}"'
         if number in bright:
