@@ -145,7 +145,7 @@ _source: DiscountSource = NoDiscounts()
 
 def register_discount_source(source: DiscountSource) -> None:
     """From now on `source` prices coupons and points. Called in `AppConfig.ready()`."""
-    global _source  # noqa: PLW0603
+    global _source
     _source = source
 
 

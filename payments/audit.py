@@ -1,0 +1,1 @@
+"""The invariants that payments answers for (`manage.py audit`)."""

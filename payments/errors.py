@@ -1,0 +1,68 @@
+"""What may be refused around buying, named for what happened."""
+
+from django.utils.translation import gettext_lazy as _
+
+from kernel.errors import Conflict, DomainError
+
+
+class AlreadyOwned(Conflict):
+    """`detail.scopes` lists what the buyer has."""
+
+    code = "already_owned"
+    message = _("您已拥有该内容，无需重复购买。")
+
+
+class NotSoldHere(Conflict):
+    """`detail.product_id`: inactive, or no channel may sell it on this platform."""
+
+    code = "not_sold_here"
+    message = _("该商品在当前平台暂不出售。")
+
+
+class ChannelNotAllowed(Conflict):
+    """`detail.channels` lists what may be used instead."""
+
+    code = "channel_not_allowed"
+    message = _("该订单不能使用此支付方式。")
+
+
+class QuoteExpired(Conflict):
+    code = "quote_expired"
+    message = _("报价已过期，请重新获取价格。")
+
+
+class QuoteUsed(Conflict):
+    """`detail.order_no` is the order made from it."""
+
+    code = "quote_used"
+    message = _("该报价已生成订单。")
+
+
+class OrderNotPending(Conflict):
+    """`detail.status` is what the order is."""
+
+    code = "order_not_pending"
+    message = _("订单当前状态不能支付。")
+
+
+class OrderAlreadyPaid(Conflict):
+    code = "order_already_paid"
+    message = _("订单已支付，不能取消。")
+
+
+class PayerUnknown(Conflict):
+    """The user has no identity in the mini-program, so WeChat can't ask them for money."""
+
+    code = "payer_unknown"
+    message = _("请先在微信小程序中登录后再支付。")
+
+
+class FactsDiffer(DomainError):
+    """A verified message that does not agree with what we asked for: nothing was done."""
+
+    code = "facts_differ"
+    status = 400
+    message = _("通知内容与订单不符。")
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what=what)

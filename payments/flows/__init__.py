@@ -1,0 +1,1 @@
+"""Talks with the platform: intent committed, then talk, then outcome committed."""

@@ -1,0 +1,137 @@
+"""Asking for money, and asking what became of it."""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext as _
+
+from accounts.selectors import openid_for
+from kernel.transactions import retrying
+from payments import selectors
+from payments.channels import PayChannel, Prepare, channel_named
+from payments.channels.protocol import Trade, TradeState
+from payments.errors import ChannelNotAllowed, FactsDiffer, OrderNotPending, PayerUnknown
+from payments.models import Order, Payment
+from payments.services.attempts import OPEN, payment_closed, payment_open, payment_prepared
+from payments.services.fulfilment import payment_succeeded
+from wechat.errors import WeChatError, WeChatRefused
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+logger = logging.getLogger(__name__)
+
+# Refusals of a prepay after which the number is settled: query it (`wechat.md` D6).
+_SETTLED = {"ORDERPAID", "ORDER_CLOSED", "OUT_TRADE_NO_USED"}
+
+
+def order_pay(
+    *, user: "User", no: str, channel: str, client_ip: str = ""
+) -> tuple[Payment, dict[str, Any]]:
+    """An open attempt on this channel and what the client hands to WeChat for it.
+
+    Safe to repeat: while the attempt is open its number stays the same. Raises `NotFound`,
+    `OrderNotPending`, `ChannelNotAllowed`, `PayerUnknown`, `WeChatError`.
+    """
+    order = selectors.get_order_for_user(user=user, no=no)
+    allowed = allowed_channels(order)
+    if channel not in allowed:
+        raise ChannelNotAllowed(channels=allowed)
+    way = channel_named(channel)
+    openid = openid_for(user.pk, "mp") or ""
+    if not openid:
+        raise PayerUnknown
+    payment = payment_open(order_id=order.pk, channel=channel, payer_openid=openid)
+    if payment.prepared is None:
+        payment.prepared = _prepare(way, order, payment, client_ip)
+    return payment, way.params(payment.prepared)
+
+
+def allowed_channels(order: Order) -> list[str]:
+    """Channels that every line of the order may be paid through on its platform."""
+    table = selectors.channel_table(order.platform)
+    lines = order.lines.select_related("product")
+    allowed = [table.channels(line.product) for line in lines]
+    return [c for c in allowed[0] if all(c in more for more in allowed[1:])] if allowed else []
+
+
+def _prepare(way: PayChannel, order: Order, payment: Payment, client_ip: str) -> dict[str, Any]:
+    title = next(iter(order.lines.all())).title
+    try:
+        prepared = way.prepare(
+            Prepare(
+                out_trade_no=payment.out_trade_no,
+                description=title if len(order.lines.all()) == 1 else _("%s等") % title,
+                amount_fen=payment.amount_fen,
+                payer_openid=payment.payer_openid,
+                expires_at=order.expires_at,
+                client_ip=client_ip,
+            )
+        )
+    except WeChatRefused as refused:
+        if refused.wechat_code in _SETTLED:
+            payment_check(payment=payment)
+            raise OrderNotPending(
+                status=Order.objects.values_list("status", flat=True).get(pk=order.pk)
+            ) from refused
+        raise
+    payment_prepared(payment_id=payment.pk, prepared=prepared)
+    return prepared
+
+
+def payment_check(*, payment: Payment) -> Trade:
+    """Ask the platform about one attempt and apply what it says.
+
+    Safe to repeat. Raises `WeChatError` when there was no answer.
+    """
+    trade = channel_named(payment.channel).query(payment.out_trade_no)
+    if trade.facts is not None:
+        facts = trade.facts
+        retrying(lambda: payment_succeeded(out_trade_no=payment.out_trade_no, facts=facts))
+    elif trade.state is TradeState.CLOSED:
+        payment_closed(payment_id=payment.pk)
+    return trade
+
+
+def order_check(*, user: "User", no: str) -> Order:
+    """ "I have paid": the order after the platform was asked about its attempts now.
+
+    Closed attempts are asked about too: their notice may have been lost.
+    """
+    order = selectors.get_order_for_user(user=user, no=no)
+    attempts = Payment.objects.filter(order=order).exclude(status=Payment.Status.SUCCEEDED)
+    for payment in attempts.order_by("-pk")[:5]:
+        try:
+            payment_check(payment=payment)
+        except FactsDiffer as differ:
+            logger.error("order check: %s of %s", differ.detail, payment.out_trade_no)
+    return selectors.get_order_for_user(user=user, no=no)
+
+
+def payment_sweep(payment: Payment) -> None:
+    """One look at an open attempt by the query plan; closed when its order takes no money.
+
+    What goes wrong is logged: the row is due again by itself.
+    """
+    try:
+        trade = payment_check(payment=payment)
+        pending = Order.objects.filter(pk=payment.order_id, status=Order.Status.PENDING).exists()
+        if trade.state in (TradeState.WAITING, TradeState.UNKNOWN) and not pending:
+            payment_close(payment=payment)
+    except WeChatError as error:
+        logger.warning("payment %s not checked: %s", payment.out_trade_no, error)
+    except FactsDiffer as differ:
+        logger.error("payment %s: %s", payment.out_trade_no, differ.detail)
+
+
+def payment_close(*, payment: Payment) -> None:
+    """Nobody can pay this attempt any more, or it is found paid and applied.
+
+    Raises `WeChatError` when the platform gave no answer: nothing is known then.
+    """
+    if payment.status not in OPEN:
+        return
+    if channel_named(payment.channel).close(payment.out_trade_no):
+        payment_closed(payment_id=payment.pk)
+    else:
+        payment_check(payment=payment)

@@ -1,0 +1,73 @@
+"""How payments takes its rows: always through the product's one lock order."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from django.db import connection
+from django.db.models import Model, QuerySet
+
+from kernel.errors import NotFound
+from kernel.locks import LockRank, lock_all, lock_one, note_rank
+from payments.models import Order, Payment, Quote, Refund
+
+M = TypeVar("M", bound=Model)
+
+# First key of the two-key advisory locks of this app ("KPAY" as 32 bits); the second is a user.
+_BUYER = 0x4B504159
+
+
+def buyer_turn(user_id: int) -> None:
+    """One purchase of a user takes effect at a time, until this transaction ends.
+
+    Taken before every row lock: two orders for the same thing can't both grant it, and periods
+    of a membership line up.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_BUYER, user_id % 2**31])
+
+
+def quote_locked(*, quote_id: int, user_id: int) -> Quote:
+    """The user's quote, locked like the order that it becomes. Raises `NotFound`."""
+    try:
+        return lock_one(Quote.objects.filter(pk=quote_id, user_id=user_id), LockRank.ORDER)
+    except Quote.DoesNotExist:
+        raise NotFound from None
+
+
+def order_locked(order_id: int) -> Order:
+    return lock_one(Order.objects.filter(pk=order_id), LockRank.ORDER)
+
+
+def payments_locked(order_id: int) -> list[Payment]:
+    """Every attempt to pay this order, oldest first."""
+    return lock_all(Payment.objects.filter(order_id=order_id), LockRank.PAYMENT)
+
+
+def payment_locked(payment_id: int) -> Payment:
+    return lock_one(Payment.objects.filter(pk=payment_id), LockRank.PAYMENT)
+
+
+def refund_locked(refund_id: int) -> Refund:
+    return lock_one(Refund.objects.filter(pk=refund_id), LockRank.REFUND)
+
+
+def claim_one(
+    due: QuerySet[M], *, field: str, rank: LockRank, again: Callable[[M], datetime]
+) -> M | None:
+    """The longest-waiting row of `due` that nobody holds, put off until `again(row)`.
+
+    The new moment is the lease: a process that dies leaves a row that becomes due again.
+    Must be committed before anything is asked of the platform.
+    """
+    note_rank(rank)
+    row = due.order_by(field, "pk").select_for_update(of=("self",), skip_locked=True).first()
+    if row is None:
+        return None
+    setattr(row, field, again(row))
+    changed = [field]
+    if hasattr(row, "checks"):
+        row.checks += 1
+        changed.append("checks")
+    row.save(update_fields=changed)
+    return row

@@ -1,0 +1,128 @@
+"""Reads of payments, each in a fixed number of queries."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from django.db.models import F, Prefetch, Q, QuerySet
+
+from kernel import clock
+from kernel.errors import NotFound
+from payments import rules
+from payments.models import ChannelRule, Entitlement, Order, OrderLine, Plan, Product, Refund
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+def _living(at: datetime) -> Q:
+    return Q(revoked_at__isnull=True, valid_from__lte=at) & (
+        Q(valid_until__isnull=True) | Q(valid_until__gt=at)
+    )
+
+
+def entitled(user_id: int, scope: str) -> bool:
+    """Whether the user may use `scope` now."""
+    return Entitlement.objects.filter(_living(clock.now()), user_id=user_id, scope=scope).exists()
+
+
+def entitled_scopes(user_id: int, scopes: Collection[str] | None = None) -> set[str]:
+    """Every scope the user may use now; only those of `scopes` when given."""
+    rows = Entitlement.objects.filter(_living(clock.now()), user_id=user_id)
+    if scopes is not None:
+        rows = rows.filter(scope__in=scopes)
+    return set(rows.values_list("scope", flat=True))
+
+
+def entitlement_for(user_id: int, scopes: Collection[str]) -> Entitlement | None:
+    """The living right to any of `scopes` that lasts longest; None without one."""
+    return (
+        Entitlement.objects.filter(_living(clock.now()), user_id=user_id, scope__in=scopes)
+        .order_by(F("valid_until").desc(nulls_first=True), "pk")
+        .first()
+    )
+
+
+def period_covered_until(user_id: int, scope: str, at: datetime) -> datetime | None:
+    """The end of the last living or coming period of `scope`; None when nothing runs."""
+    return (
+        Entitlement.objects.filter(
+            user_id=user_id, scope=scope, revoked_at__isnull=True, valid_until__gt=at
+        )
+        .order_by("-valid_until")
+        .values_list("valid_until", flat=True)
+        .first()
+    )
+
+
+def products_for_scopes(scopes: Iterable[str]) -> dict[str, list[Product]]:
+    """Products on sale by scope, cheapest first; scopes without one are left out."""
+    found: dict[str, list[Product]] = {}
+    products = Product.objects.filter(scope__in=list(scopes), active=True)
+    for product in products.order_by("price_fen", "pk"):
+        found.setdefault(product.scope, []).append(product)
+    return found
+
+
+@dataclass(frozen=True)
+class ChannelTable:
+    """What may be sold where on one platform, read once per request."""
+
+    platform: str
+    rules: Mapping[tuple[str, str], bool]
+
+    def channels(self, product: Product) -> list[str]:
+        """The product's own channels that may be used on this platform."""
+        return [c for c in product.channels if self._allows(c, product.kind)]
+
+    def _allows(self, channel: str, kind: str) -> bool:
+        for key in ((channel, kind), (channel, "")):
+            if key in self.rules:
+                return self.rules[key]
+        return rules.channel_default(self.platform, channel)
+
+
+def channel_table(platform: str) -> ChannelTable:
+    """The default table with the operators' rules for one platform over it."""
+    rows = ChannelRule.objects.filter(platform=platform)
+    return ChannelTable(platform, {(r.channel, r.kind): r.allowed for r in rows})
+
+
+def get_product(product_id: int) -> Product:
+    """A product on sale, with its plan. Raises `NotFound`."""
+    try:
+        return Product.objects.select_related("plan").get(pk=product_id, active=True)
+    except Product.DoesNotExist:
+        raise NotFound from None
+
+
+def plans_on_sale() -> list[Plan]:
+    """Every plan that is sold, in the operators' order."""
+    return list(
+        Plan.objects.filter(product__active=True)
+        .select_related("product")
+        .order_by("position", "product__price_fen", "pk")
+    )
+
+
+def get_orders_for_user(*, user: "User") -> QuerySet[Order]:
+    """The user's orders, newest first, with lines and refunds: three queries for any number."""
+    return (
+        Order.objects.filter(user_id=user.pk)
+        .prefetch_related(
+            Prefetch("lines", OrderLine.objects.order_by("line_no")),
+            Prefetch("refunds", Refund.objects.order_by("pk")),
+        )
+        .order_by("-created_at", "-pk")
+    )
+
+
+def get_order_for_user(*, user: "User", no: str) -> Order:
+    """The user's order. Raises `NotFound`, also for an order of somebody else."""
+    if not no.isascii() or not no.isdigit() or len(no) > 24:
+        raise NotFound
+    try:
+        return get_orders_for_user(user=user).get(no=no)
+    except Order.DoesNotExist:
+        raise NotFound from None

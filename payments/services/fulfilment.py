@@ -1,0 +1,172 @@
+"""Money came. One function says what follows, whoever brought the news."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+
+from kernel import clock
+from kernel.errors import InvariantBroken
+from kernel.outbox import publish
+from payments import ledger, rules, selectors
+from payments.errors import FactsDiffer
+from payments.events import OrderPaid
+from payments.locks import buyer_turn, order_locked, payments_locked
+from payments.models import Effect, Order, OrderLine, Payment, Product, Refund
+from payments.ports import discount_source
+from payments.services.endings import discounts_of, end_locked
+from payments.services.entitlements import grant_lines
+from payments.services.refunds import stray_refund
+
+_NEVER_PAID = (Order.Status.CANCELLED, Order.Status.CLOSED)
+
+
+@transaction.atomic
+def payment_succeeded(*, out_trade_no: str, facts: rules.PaidFacts) -> Payment:
+    """The payment is succeeded and its order paid, entitled and booked, exactly once.
+
+    Called alike by notify, check and sweeper, as often as they like: the second call changes
+    nothing. Money for an order that does not take it (ended, paid before, or its content owned
+    meanwhile) is booked to suspense and a refund in full is requested with its cause.
+    Holds the buyer's turn, the order and its payments. Raises `FactsDiffer` (nothing done) when
+    `facts` do not agree with what was asked for.
+    """
+    payment_id, order_id, user_id = _known(out_trade_no, facts)
+    buyer_turn(user_id)
+    order = order_locked(order_id)
+    payments = payments_locked(order_id)
+    payment = next(p for p in payments if p.pk == payment_id)
+    check_facts(payment, facts)
+    if payment.status == Payment.Status.SUCCEEDED:
+        if payment.transaction_id != facts.transaction_id:
+            raise FactsDiffer("transaction_id")
+        return payment
+    lines = list(OrderLine.objects.filter(order_id=order_id).order_by("line_no"))
+    cause = _stray_cause(order, lines)
+    at = _succeed(payment, facts, effective=cause is None)
+    if cause is None:
+        order_fulfil(order=order, lines=lines, payment=payment, at=at)
+        _close_soon(payments, payment)
+    else:
+        stray_refund(order=order, payment=payment, cause=cause)
+        ledger.post_stray(
+            ref=payment.out_trade_no, channel=payment.channel, amount_fen=payment.amount_fen
+        )
+        if order.status == Order.Status.PENDING:
+            end_locked(order, Order.Status.CLOSED)
+    Effect.objects.create(kind="payment", business_key=payment.out_trade_no, ref=order.no)
+    return payment
+
+
+def _known(out_trade_no: str, facts: rules.PaidFacts) -> tuple[int, int, int]:
+    """Ids of payment, order and buyer. Raises `FactsDiffer` for another payment's transaction."""
+    rows = Payment.objects.filter(
+        Q(out_trade_no=out_trade_no) | Q(transaction_id=facts.transaction_id)
+    ).values_list("out_trade_no", "pk", "order_id", "order__user_id")
+    by_no = {no: ids for no, *ids in rows}
+    if set(by_no) != {out_trade_no}:
+        raise FactsDiffer("transaction_id" if out_trade_no in by_no else "out_trade_no")
+    payment_id, order_id, user_id = by_no[out_trade_no]
+    return payment_id, order_id, user_id
+
+
+def check_facts(payment: Payment, facts: rules.PaidFacts) -> None:
+    """Raises `FactsDiffer` when number, amount or payer are not what this payment asked for."""
+    if facts.out_trade_no != payment.out_trade_no:
+        raise FactsDiffer("out_trade_no")
+    if not facts.transaction_id:
+        raise FactsDiffer("transaction_id")
+    if facts.amount_fen != payment.amount_fen:
+        raise FactsDiffer("amount")
+    if payment.payer_openid and facts.payer_openid != payment.payer_openid:
+        raise FactsDiffer("openid")
+
+
+def _stray_cause(order: Order, lines: Sequence[OrderLine]) -> Refund.Cause | None:
+    """Why this order does not take the money; None when it does."""
+    if order.status in _NEVER_PAID:
+        return Refund.Cause.LATE_PAYMENT
+    if order.status != Order.Status.PENDING:
+        return Refund.Cause.DUPLICATE_PAYMENT
+    once = [line.scope for line in lines if line.scope and line.kind != Product.Kind.PLAN]
+    if once and selectors.entitled_scopes(order.user_id, once):
+        return Refund.Cause.DUPLICATE_PAYMENT
+    return None
+
+
+def _succeed(payment: Payment, facts: rules.PaidFacts, *, effective: bool) -> datetime:
+    rules.may_move(rules.PAYMENT_MOVES, payment.status, Payment.Status.SUCCEEDED)
+    at = facts.success_at or clock.now()
+    payment.status = Payment.Status.SUCCEEDED
+    payment.effective = effective
+    payment.transaction_id = facts.transaction_id
+    payment.payer_openid = payment.payer_openid or facts.payer_openid
+    payment.success_at = at
+    payment.next_check_at = None
+    if not effective:
+        payment.refunding_fen = payment.amount_fen
+    payment.save(
+        update_fields=[
+            "status",
+            "effective",
+            "transaction_id",
+            "payer_openid",
+            "success_at",
+            "next_check_at",
+            "refunding_fen",
+        ]
+    )
+    return at
+
+
+def order_fulfil(
+    *, order: Order, lines: Sequence[OrderLine], payment: Payment | None, at: datetime
+) -> None:
+    """The held, pending order is paid: discounts redeemed, journal posted, rights granted.
+
+    `payment` is None for an order over 0 fen. Needs the buyer's turn.
+    """
+    if not rules.may_move(rules.ORDER_MOVES, order.status, Order.Status.PAID):
+        raise InvariantBroken("only a pending order is paid")
+    if (payment.amount_fen if payment else 0) != order.payable_fen:
+        raise InvariantBroken("an order is paid by exactly its payable amount")
+    order.status = Order.Status.PAID
+    order.paid_at = at
+    order.next_sweep_at = None
+    order.save(update_fields=["status", "paid_at", "next_sweep_at"])
+    if order.coupon_id is not None or order.points_used:
+        discount_source().redeem(discounts_of(order))
+    if order.total_fen:
+        ledger.post_sale(
+            kind="payment" if payment else "order",
+            ref=payment.out_trade_no if payment else order.no,
+            channel=payment.channel if payment else "free",
+            paid_fen=order.payable_fen,
+            discount_fen=order.discount_fen,
+            points_value_fen=order.points_value_fen,
+            total_fen=order.total_fen,
+        )
+    grant_lines(order=order, lines=lines, at=at)
+    publish(
+        OrderPaid(
+            order_id=order.pk,
+            order_no=order.no,
+            user_id=order.user_id,
+            scopes=[line.scope for line in lines if line.scope],
+            payable_fen=order.payable_fen,
+            paid_at=at.isoformat(),
+        ),
+        key=order.no,
+    )
+
+
+def _close_soon(payments: Sequence[Payment], paid: Payment) -> None:
+    """Other open attempts are closed at the platform by the next sweep: nobody pays twice."""
+    others = [
+        p.pk
+        for p in payments
+        if p.pk != paid.pk and p.status in (Payment.Status.CREATED, Payment.Status.PREPARED)
+    ]
+    if others:
+        Payment.objects.filter(pk__in=others).update(next_check_at=clock.now())

@@ -1,0 +1,108 @@
+"""Due work of payments. The rows are the truth; these shells come by and look."""
+
+import time
+from collections.abc import Callable
+
+from celery import shared_task
+from django.conf import settings
+from django.db import transaction
+
+from kernel import clock
+from kernel.locks import LockRank
+from payments.flows.ending import order_expire
+from payments.flows.paying import payment_sweep
+from payments.flows.refunding import refund_sweep
+from payments.locks import claim_one
+from payments.models import Order, Payment, Refund
+from payments.services.attempts import next_payment_check
+from payments.services.endings import next_order_sweep
+from payments.services.notices import parked_event_retry
+from payments.services.refunds import next_refund_check
+
+SCHEDULE = {
+    name: {"task": name, "schedule": float(settings.KPAY.sweep_seconds)}
+    for name in (
+        "payments.check_payments",
+        "payments.expire_orders",
+        "payments.send_refunds",
+        "payments.retry_events",
+    )
+}
+# A task ends well before the broker believes its worker dead (visibility 120 s).
+_BUDGET_SECONDS = 20.0
+_MOST = 200
+
+
+def _work(step: Callable[[], bool]) -> int:
+    """Run `step` until it finds nothing due, the time is used up or enough was done."""
+    ends = time.monotonic() + _BUDGET_SECONDS
+    done = 0
+    while done < _MOST and time.monotonic() < ends and step():
+        done += 1
+    return done
+
+
+@shared_task(name="payments.check_payments", ignore_result=True)
+def check_payments() -> int:
+    """Open attempts whose next query is due."""
+    return _work(_check_one_payment)
+
+
+def _check_one_payment() -> bool:
+    with transaction.atomic():
+        payment = claim_one(
+            Payment.objects.filter(next_check_at__lte=clock.now()),
+            field="next_check_at",
+            rank=LockRank.PAYMENT,
+            again=next_payment_check,
+        )
+    if payment is None:
+        return False
+    payment_sweep(payment)
+    return True
+
+
+@shared_task(name="payments.expire_orders", ignore_result=True)
+def expire_orders() -> int:
+    """Pending orders whose time to pay is over."""
+    return _work(_expire_one_order)
+
+
+def _expire_one_order() -> bool:
+    with transaction.atomic():
+        order = claim_one(
+            Order.objects.filter(status=Order.Status.PENDING, next_sweep_at__lte=clock.now()),
+            field="next_sweep_at",
+            rank=LockRank.ORDER,
+            again=next_order_sweep,
+        )
+    if order is None:
+        return False
+    order_expire(order)
+    return True
+
+
+@shared_task(name="payments.send_refunds", ignore_result=True)
+def send_refunds() -> int:
+    """Refunds that are to be asked for, or asked about."""
+    return _work(_send_one_refund)
+
+
+def _send_one_refund() -> bool:
+    with transaction.atomic():
+        refund = claim_one(
+            Refund.objects.filter(next_check_at__lte=clock.now()).select_related("payment"),
+            field="next_check_at",
+            rank=LockRank.REFUND,
+            again=next_refund_check,
+        )
+    if refund is None:
+        return False
+    refund_sweep(refund)
+    return True
+
+
+@shared_task(name="payments.retry_events", ignore_result=True)
+def retry_events() -> int:
+    """Notices that came before what they speak of."""
+    return _work(parked_event_retry)

@@ -1,0 +1,14 @@
+from django.urls import path
+
+from payments import api
+
+urlpatterns = [
+    path("products/<int:product_id>", api.ProductView.as_view()),
+    path("plans", api.PlansView.as_view()),
+    path("quote", api.QuoteView.as_view()),
+    path("orders", api.OrdersView.as_view()),
+    path("orders/<str:no>", api.OrderView.as_view()),
+    path("orders/<str:no>/cancel", api.OrderCancelView.as_view()),
+    path("orders/<str:no>/pay", api.OrderPayView.as_view()),
+    path("orders/<str:no>/check", api.OrderCheckView.as_view()),
+]
