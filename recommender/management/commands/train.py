@@ -1,0 +1,96 @@
+"""`manage.py train`: queue a training, and follow it with `--wait`."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+from tqdm import tqdm
+
+from recommender.models import TrainingRun
+from recommender.selectors import run_following
+from recommender.tasks import queue_training
+
+POLL_SECONDS = 0.5
+HINT_SECONDS = 20.0
+SHOWN = ("hr@10", "ndcg@10", "mrr@10", "recall@20", "coverage@10")
+
+
+class Command(BaseCommand):
+    help = "Queue the training task; with --wait follow it and print how it compares."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--model", default="auto", help="a model's name, or auto")
+        parser.add_argument("--params", default="{}", help="the model's parameters as JSON")
+        parser.add_argument("--wait", action="store_true", help="follow the run to its end")
+        parser.add_argument(
+            "--timeout", type=float, default=6 * 3600, help="seconds that --wait waits at most"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        params = _params(options["params"])
+        run = queue_training(model=options["model"], params=params, reason=_("命令行"))
+        self.stdout.write(_("训练任务 #%(run)s 已排队。") % {"run": run.pk})
+        if not options["wait"]:
+            return
+        run = self._follow(run, options["timeout"])
+        self._report(run)
+        if run.status != TrainingRun.Status.SUCCEEDED:
+            raise CommandError(
+                _("训练任务 #%(run)s %(status)s：%(why)s")
+                % {"run": run.pk, "status": run.get_status_display(), "why": _why(run)}
+            )
+
+    def _follow(self, run: TrainingRun, timeout: float) -> TrainingRun:
+        begun = time.monotonic()
+        hinted = False
+        with tqdm(total=100, unit="%", file=self.stderr, disable=None) as bar:
+            while not run.finished:
+                waited = time.monotonic() - begun
+                if waited > timeout:
+                    raise CommandError(_("等待超时，任务仍在进行。"))
+                if not hinted and waited > HINT_SECONDS and run.status == run.Status.QUEUED:
+                    hinted = True
+                    self.stdout.write(_("仍在排队：请确认 train 队列的 worker 正在运行。"))
+                time.sleep(POLL_SECONDS)
+                run = run_following(run.pk)
+                bar.set_description(str(run.stage))
+                bar.update(max(0, int(100 * run.progress) - bar.n))
+        return run
+
+    def _report(self, run: TrainingRun) -> None:
+        facts = {"u": run.n_users, "i": run.n_items, "n": run.n_interactions}
+        self.stdout.write(_("数据：%(u)s 位学员，%(i)s 门课程，%(n)s 条行为。") % facts)
+        rows = [(_("新模型"), run.metrics), (_("线上模型"), run.baseline_metrics)]
+        rows.append((_("热门榜"), run.popular_metrics))
+        self.stdout.write("".join(f"{name:>13}" for name in ("", *SHOWN)))
+        for name, metrics in rows:
+            if metrics:
+                figures = "".join(f"{metrics.get(key, float('nan')):>13.4f}" for key in SHOWN)
+                self.stdout.write(f"{name:>10}{figures}")
+        for check in run.gate:
+            mark = "√" if check["passed"] else "×"
+            self.stdout.write(f"  {mark} {check['text']}")
+        if run.status == TrainingRun.Status.SUCCEEDED:
+            self.stdout.write(_("已上线：%(version)s") % {"version": run.version})
+        else:
+            self.stdout.write(_("未上线，线上模型不变。"))
+
+
+def _params(text: str) -> dict[str, Any]:
+    try:
+        params = json.loads(text)
+    except ValueError as why:
+        raise CommandError(f"--params is not JSON: {why}") from why
+    if not isinstance(params, dict):
+        raise CommandError("--params must be a JSON object")
+    return params
+
+
+def _why(run: TrainingRun) -> str:
+    refused = [check["text"] for check in run.gate if not check["passed"]]
+    return run.error or "；".join(refused) or "-"

@@ -1,0 +1,79 @@
+"""How a model was made, so that it can be made again: names, parameters, weights.
+
+Imports the trainers (torch): training workers and commands only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from recommender.core.data import Interactions
+from recommender.core.models.base import Model
+from recommender.core.models.ensemble import Ensemble
+from recommender.core.training.auto import AutoConfig, fit_auto
+from recommender.core.training.base import FitOptions, config_from
+from recommender.core.training.registry import make_trainer
+
+Recipe = dict[str, Any]  # {"members": [{"name", "params", "weight"}]}
+Stage = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Made:
+    model: Model
+    recipe: Recipe
+    chosen: dict[str, Any]
+
+
+def make(
+    name: str, params: Mapping[str, Any], interactions: Interactions, options: FitOptions
+) -> Made:
+    """Fit the named model; `auto` chooses and blends on validation events of its own."""
+    if name != "auto":
+        model = make_trainer(name, params).fit(interactions, options)
+        return Made(model, recipe_of(model), {})
+    fitted = fit_auto(interactions, config_from(AutoConfig, "auto", params), options)
+    return Made(fitted.model, recipe_of(fitted.model), fitted.chosen)
+
+
+def recipe_of(model: Model) -> Recipe:
+    """The recipe that `make_again` follows; epochs are those that validation chose."""
+    if isinstance(model, Ensemble):
+        pairs = zip(model.members, model.weights, strict=True)
+        return {"members": [_member(member, weight) for member, weight in pairs]}
+    return {"members": [_member(model, 1.0)]}
+
+
+def _member(model: Model, weight: float) -> dict[str, Any]:
+    params = dict(model.params())
+    if "epochs" in params and "epochs" in model.facts():
+        params["epochs"] = max(1, int(model.facts()["epochs"]))
+    return {"name": model.name, "params": params, "weight": weight}
+
+
+def make_again(recipe: Recipe, interactions: Interactions, options: FitOptions) -> Model:
+    """The recipe on other data, nothing chosen anew."""
+    members = recipe["members"]
+    fitted = []
+    for n, member in enumerate(members):
+        told = replace(options, on_progress=_part(options, n, len(members)))
+        trainer = make_trainer(member["name"], member["params"])
+        fitted.append(trainer.fit(interactions, told))
+    if len(fitted) == 1:
+        return fitted[0]
+    weights = tuple(float(member["weight"]) for member in members)
+    return Ensemble(interactions.items, tuple(fitted), weights, {"recipe": recipe})
+
+
+def _part(options: FitOptions, n: int, count: int) -> Any:
+    """Progress of the n-th of `count` fits as progress of the whole, in thousandths."""
+    if options.on_progress is None:
+        return None
+    tell = options.on_progress
+
+    def told(done: int, total: int, metrics: dict[str, float]) -> None:
+        tell(int(1000 * (n + done / max(total, 1)) / count), 1000, metrics)
+
+    return told

@@ -1,0 +1,56 @@
+"""What the recommender knows about a learner, for the learner's own eyes; runs for operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from accounts.models import User
+from content.models import Category, Course
+from recommender.models import TrainingRun
+from recommender.serving.state import read_state
+
+TOP_TAGS = 20
+
+
+@dataclass(frozen=True)
+class InterestTag:
+    tag: str
+    kind: str  # "category" or "tag"
+    source: str  # "declared" or "behaviour"
+    weight: float  # 0..1, share of the strongest
+
+
+def interest_tags(user: User) -> list[InterestTag]:
+    """The tags used about the user now, declared ones first, then by weight. Four queries.
+
+    A deleted tag is absent, and so is what only courses with that tag would say.
+    """
+    state = read_state(user.pk)
+    names = dict(Category.objects.filter(key__in=user.interests).values_list("key", "name"))
+    declared = [
+        names.get(key, key)
+        for key in user.interests
+        if key not in state.deleted_tags and names.get(key, key) not in state.deleted_tags
+    ]
+    weights: dict[tuple[str, str], float] = {}
+    liked = {one.past.course_id: one.weight for one in state.liked}
+    columns = ("pk", "tag_names", "category__name")
+    for pk, tags, category in Course.objects.filter(pk__in=liked).values_list(*columns):
+        found = [("tag", tag) for tag in tags]
+        if category:
+            found.append(("category", category))
+        for name in found:
+            weights[name] = weights.get(name, 0.0) + liked[pk]
+    top = sorted(weights.items(), key=lambda entry: (-entry[1], entry[0]))[:TOP_TAGS]
+    largest = max(weights.values(), default=1.0)
+    behaviour = [
+        InterestTag(tag, kind, "behaviour", round(weight / largest, 3))
+        for (kind, tag), weight in top
+        if tag not in state.deleted_tags and tag not in declared
+    ]
+    return [InterestTag(tag, "category", "declared", 1.0) for tag in declared] + behaviour
+
+
+def run_following(run_id: int) -> TrainingRun:
+    """The run as it is now."""
+    return TrainingRun.objects.get(pk=run_id)

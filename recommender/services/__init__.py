@@ -1,0 +1,1 @@
+"""Everything of the recommender that writes."""

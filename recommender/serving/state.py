@@ -1,0 +1,174 @@
+"""What the tables say about one learner right now, in one query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from django.db import connection
+
+from content.models import Category, Course
+from feedback.models import CourseHide, Event
+from kernel import clock
+from payments.models import Entitlement
+from recommender import rules
+from recommender.core.data import History
+from recommender.models import FeedRequest, ModelVersion, ServingPointer, TagDeletion
+from recommender.serving.holder import Loaded
+
+EVENTS = 2000  # newest events looked at for courses that are done with
+RECENT = 50  # newest courses that speak for the learner (`recsys.md`: older ones weigh nothing)
+FATIGUE_REQUESTS = 12
+FATIGUE_DAYS = 3
+
+
+def _table(model: Any) -> str:
+    return str(model._meta.db_table)
+
+
+# One row of arrays. `latest` is the newest event of each course and kind; the index of events
+# (user, -occurred_at, including course, type and value) answers it without touching the heap.
+STATE_SQL = f"""
+WITH seen AS MATERIALIZED (
+    SELECT course_id, type, value, occurred_at
+    FROM {_table(Event)}
+    WHERE user_id = %(user)s AND type <> 'impression' AND course_id IS NOT NULL
+    ORDER BY occurred_at DESC LIMIT {EVENTS}
+), latest AS (
+    SELECT DISTINCT ON (course_id, type) course_id, type, value, occurred_at
+    FROM seen ORDER BY course_id, type, occurred_at DESC
+), gone AS MATERIALIZED (
+    SELECT array_agg(tag::text) AS tags FROM {_table(TagDeletion)} WHERE user_id = %(user)s
+), past AS (
+    SELECT l.*, c.title, c.category_id, c.creator_id,
+           (SELECT c.tag_names::text[] && g.tags OR k.name = ANY(g.tags) FROM gone g) AS muted
+    FROM (SELECT * FROM latest ORDER BY occurred_at DESC LIMIT {3 * RECENT}) l
+    JOIN {_table(Course)} c ON c.id = l.course_id
+    LEFT JOIN {_table(Category)} k ON k.id = c.category_id
+)
+SELECT
+    (SELECT json_agg(json_build_array(course_id, type, value, extract(epoch FROM occurred_at),
+        title, COALESCE(muted, false), COALESCE(category_id, 0), COALESCE(creator_id, 0)))
+        FROM past),
+    (SELECT array_agg(DISTINCT course_id) FROM seen
+        WHERE type IN ('rating', 'purchase', 'complete')),
+    (SELECT array_agg(course_id) FROM {_table(CourseHide)} WHERE user_id = %(user)s),
+    (SELECT array_agg(h.course_id) FROM {_table(CourseHide)} h
+        WHERE h.user_id = %(user)s AND h.action = 'less_like_this'),
+    (SELECT array_agg(scope) FROM {_table(Entitlement)}
+        WHERE user_id = %(user)s AND revoked_at IS NULL AND valid_from <= %(now)s
+          AND (valid_until IS NULL OR valid_until > %(now)s)),
+    (SELECT json_build_array(v.version, v.path, v.name) FROM {_table(ServingPointer)} p
+        JOIN {_table(ModelVersion)} v ON v.id = p.version_id WHERE p.id = 1),
+    (SELECT json_object_agg(course, times) FROM (
+        SELECT course, count(*) AS times FROM (
+            SELECT items[1:served] AS shown FROM {_table(FeedRequest)}
+            WHERE user_id = %(user)s AND created_at > %(since)s
+            ORDER BY created_at DESC LIMIT {FATIGUE_REQUESTS}) r, unnest(r.shown) AS course
+        GROUP BY course HAVING count(*) > 3) f),
+    (SELECT tags FROM gone)
+"""  # noqa: S608  (names of our own tables; values are parameters)
+
+
+@dataclass(frozen=True)
+class Liked:
+    """A course that speaks for the learner, with the event that a reason may name."""
+
+    past: rules.Past
+    weight: float
+    at: float
+    category_id: int
+    creator_id: int
+
+
+@dataclass(frozen=True)
+class LearnerState:
+    """Everything a feed needs to know about one learner at one moment."""
+
+    liked: list[Liked]  # oldest first, one per course
+    disliked: frozenset[int]  # course ids
+    touched: frozenset[int]  # viewed or clicked, not done with
+    done: frozenset[int]  # rated, purchased, completed
+    hidden: frozenset[int]
+    less_like: frozenset[int]
+    owned: frozenset[int]  # course ids bought or assigned one by one
+    scopes: frozenset[str]  # everything the learner may open now
+    deleted_tags: frozenset[str]
+    fatigue: dict[int, int]  # course id -> times shown lately, above the free allowance
+    version: str | None
+    version_path: str | None
+    version_name: str | None
+
+    def history(self, loaded: Loaded) -> History:
+        """The liked courses as the model's history, oldest first."""
+        rows = loaded.rows(np.array([one.past.course_id for one in self.liked], np.int64))
+        return History.of(rows, [one.weight for one in self.liked], [o.at for o in self.liked])
+
+
+def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
+    """One query, whatever the learner has done."""
+    at = now or clock.now()
+    values: dict[str, Any] = {
+        "user": user_id,
+        "now": at,
+        "since": at - timedelta(days=FATIGUE_DAYS),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(STATE_SQL, values)
+        row = cursor.fetchone()
+    past, done, hidden, less_like, scopes, pointer, fatigue, deleted = row
+    liked, disliked, touched = _opinions(past or [])
+    finished = frozenset(done or [])
+    version, path, name = pointer or (None, None, None)
+    return LearnerState(
+        liked=liked,
+        disliked=disliked,
+        touched=touched - finished,
+        done=finished,
+        hidden=frozenset(hidden or []),
+        less_like=frozenset(less_like or []),
+        owned=_courses(scopes or []),
+        scopes=frozenset(scopes or []),
+        deleted_tags=frozenset(deleted or []),
+        fatigue={int(course): int(times) for course, times in (fatigue or {}).items()},
+        version=version,
+        version_path=path,
+        version_name=name,
+    )
+
+
+def _courses(scopes: list[str]) -> frozenset[int]:
+    numbers = (scope.removeprefix("course:") for scope in scopes if scope.startswith("course:"))
+    return frozenset(int(number) for number in numbers if number.isdigit())
+
+
+def _opinions(past: list[list[Any]]) -> tuple[list[Liked], frozenset[int], frozenset[int]]:
+    """Liked courses (oldest first), disliked ones, and all that were touched.
+
+    Of several events on a course the strongest counts and gives the reason, at the time of the
+    newest; a low rating outweighs everything else.
+    """
+    strongest: dict[int, Liked] = {}
+    newest: dict[int, float] = {}
+    disliked: set[int] = set()
+    muted: set[int] = set()
+    for course, kind, value, moment, title, is_muted, category, creator in past:
+        newest[course] = max(moment, newest.get(course, 0.0))
+        if is_muted:
+            muted.add(course)
+        weight = rules.event_weight(kind, value)
+        if weight < 0:
+            disliked.add(course)
+        held = strongest.get(course)
+        if weight > 0 and (held is None or weight > held.weight):
+            said = rules.Past(course, title, kind, value)
+            strongest[course] = Liked(said, weight, moment, category, creator)
+    kept = [
+        Liked(one.past, one.weight, newest[course], one.category_id, one.creator_id)
+        for course, one in strongest.items()
+        if course not in disliked and course not in muted
+    ]
+    kept.sort(key=lambda one: (one.at, one.past.course_id))
+    return kept[-RECENT:], frozenset(disliked), frozenset(newest)

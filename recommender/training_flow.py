@@ -1,0 +1,255 @@
+"""One training run from snapshot to promotion. Loaded by workers of queue `train` alone.
+
+The serving model is touched only by the last step, in one transaction with the run's success;
+whatever happens before leaves the pointer where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from django.conf import settings
+from django.utils.translation import gettext as _
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from kernel import clock
+from recommender import core, gate
+from recommender.core.artifacts import load_artifact
+from recommender.core.data import Interactions
+from recommender.core.errors import CoreError
+from recommender.core.models.base import Model
+from recommender.core.splits import Split
+from recommender.core.training.base import FitOptions
+from recommender.dataset import snapshot
+from recommender.errors import GateRefused, LeaseLost
+from recommender.heartbeat import Heartbeat
+from recommender.measuring import (
+    Metrics,
+    as_plain,
+    held_out,
+    judged_users,
+    measure,
+    quality_name,
+    serving_facts,
+)
+from recommender.models import ModelVersion, TrainingRun
+from recommender.publishing import (
+    artifact_discard,
+    artifact_draft,
+    artifact_publish,
+    drafts_discard,
+)
+from recommender.recipes import Made, Recipe, make, make_again
+from recommender.services.runs import run_close, run_report, run_start
+from recommender.services.versions import Candidate, version_publish
+
+logger = logging.getLogger(__name__)
+
+
+class NothingToLearn(CoreError):
+    """No usable interaction is in the tables."""
+
+
+def training_run(run_id: int) -> str:
+    """Carry out a queued run; returns its final status, or "" when there was nothing to do.
+
+    Safe to call again with the same id: a closed run stays closed, a living one is left alone.
+    """
+    lease = run_start(run_id=run_id)
+    if lease is None:
+        return ""
+    run = TrainingRun.objects.get(pk=run_id)
+    beat = Heartbeat(run_id, lease)
+    try:
+        with beat, threadpool_limits(settings.KPAY.train_threads):
+            torch.set_num_threads(settings.KPAY.train_threads)
+            _Training(run, lease, beat).run()
+    except LeaseLost:
+        logger.error("training run lost its lease", extra={"run": run_id})
+        return ""
+    except GateRefused:
+        run_close(run_id=run_id, lease=lease, status=TrainingRun.Status.REJECTED, progress=1)
+    except CoreError as why:
+        _failed(run_id, lease, beat, str(why))
+    except Exception as why:
+        _failed(run_id, lease, beat, f"{type(why).__name__}: {why}")
+        raise
+    return TrainingRun.objects.values_list("status", flat=True).get(pk=run_id)
+
+
+def _failed(run_id: int, lease: uuid.UUID, beat: Heartbeat, why: str) -> None:
+    """Close as failed, unless the run was taken away meanwhile."""
+    if beat.lost:
+        return
+    run_close(run_id=run_id, lease=lease, status=TrainingRun.Status.FAILED, error=why[:2000])
+
+
+@dataclass
+class _Training:
+    run_row: TrainingRun
+    lease: uuid.UUID
+    beat: Heartbeat
+
+    def run(self) -> None:
+        """Raises GateRefused, LeaseLost or CoreError; returns once the new version serves."""
+        root = Path(settings.KPAY.model_dir)
+        drafts_discard(root)
+        self.beat.stage(_("读取数据"), 0.0, 0.05)
+        interactions, cleaning = snapshot()
+        self._note(
+            cleaning=cleaning.as_json(),
+            n_users=len(interactions.users),
+            n_items=len(interactions.items),
+            n_interactions=len(interactions),
+            data_hash=interactions.data_hash(),
+            code_version=code_version(),
+        )
+        if not len(interactions):
+            raise NothingToLearn(_("没有可用于训练的行为数据。"))
+        split = held_out(interactions, self.run_row.seed)
+        places = judged_users(split, self.run_row.seed)
+        self.beat.stage(_("训练与选择模型"), 0.05, 0.55)
+        made = self._scratch(
+            lambda options: make(self.run_row.model_name, self.run_row.params, split.train, options)
+        )
+        self.beat.stage(_("评估"), 0.55, 0.62)
+        metrics = measure(made.model, split, places, self.beat.alive)
+        popular, baseline = self._rivals(made, metrics, split, places)
+        self.beat.stage(_("用全部数据训练"), 0.75, 0.95)
+        final = self._scratch(lambda options: make_again(made.recipe, interactions, options))
+        self.beat.stage(_("检查与上线"), 0.95, 1.0)
+        self._judge_and_publish(root, final, made, interactions, metrics, popular, baseline, places)
+
+    def _rivals(
+        self, made: Made, metrics: Metrics, split: Split, places: list[int]
+    ) -> tuple[Metrics, Metrics]:
+        """The popular list and the serving model's recipe, fitted on the same training part.
+
+        The served artifact itself has learned the held-out events, so its recipe is judged, not
+        its numbers. An equal recipe needs no second fit.
+        """
+        popular_model = make_again(POPULAR, split.train, FitOptions(seed=self.run_row.seed))
+        popular = measure(popular_model, split, places, self.beat.alive)
+        self._note(metrics=as_plain(metrics), popular_metrics=as_plain(popular))
+        recipe = serving_recipe()
+        self.beat.stage(_("评估线上模型"), 0.62, 0.75)
+        if recipe is None:
+            return popular, {}
+        if recipe == as_plain(made.recipe):
+            baseline = metrics
+        else:
+            try:
+                rival = self._scratch(lambda options: make_again(recipe, split.train, options))
+                baseline = measure(rival, split, places, self.beat.alive)
+            except CoreError as why:
+                # a recipe of an older release that this one cannot follow: nothing to compare
+                logger.warning("serving recipe cannot be followed", extra={"why": str(why)})
+                baseline = {}
+        self._note(baseline_metrics=as_plain(baseline))
+        return popular, baseline
+
+    def _scratch(self, fit: Any) -> Any:
+        """Run one fit with progress, a stop when the lease is lost, and its own checkpoints."""
+        folder = Path(tempfile.mkdtemp(prefix="kpay-train-"))
+        try:
+            return fit(
+                FitOptions(
+                    seed=self.run_row.seed,
+                    on_progress=self.beat.progressed,
+                    should_stop=lambda: self.beat.lost,
+                    checkpoint_dir=folder,
+                )
+            )
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _judge_and_publish(
+        self,
+        root: Path,
+        model: Model,
+        made: Made,
+        interactions: Interactions,
+        metrics: Metrics,
+        popular: Metrics,
+        baseline: Metrics,
+        places: list[int],
+    ) -> None:
+        """Publish when every check passes, else leave no file behind and raise GateRefused."""
+        version = f"{clock.now():%Y%m%d-%H%M%S}-{self.run_row.pk}"
+        told = as_plain(metrics)
+        manifest = {
+            "version": version,
+            "metrics": told,
+            "data_hash": interactions.data_hash(),
+            "code_version": code_version(),
+            "recipe": as_plain(made.recipe),
+            "chosen": as_plain(made.chosen),
+            "trained_at": clock.now().isoformat(),
+            "run": self.run_row.pk,
+        }
+        draft = artifact_draft(model, root, manifest)
+        try:
+            # what is judged is what web workers will load, not what is in memory
+            facts = serving_facts(load_artifact(draft), interactions)
+            seen = {**metrics, **facts, "finite": min(facts["finite"], metrics["finite"])}
+            quality = quality_name(interactions)
+            verdict = gate.checks(
+                seen,
+                popular=popular,
+                baseline=baseline,
+                quality=quality,
+                held_users=len(places),
+            )
+            self._note(gate=[check.as_json() for check in verdict], metrics=as_plain(seen))
+            if not all(check.passed for check in verdict):
+                raise GateRefused
+            published = artifact_publish(draft, version)
+        except BaseException:
+            artifact_discard(draft)
+            raise
+        candidate = Candidate(
+            version=version,
+            name=self.run_row.model_name if self.run_row.model_name != "auto" else model.name,
+            path=version,
+            metrics=as_plain(seen),
+            recipe=as_plain(made.recipe),
+            data_hash=interactions.data_hash(),
+        )
+        try:
+            version_publish(candidate, run_id=self.run_row.pk, lease=self.lease)
+        except BaseException:
+            artifact_discard(published)
+            raise
+
+    def _note(self, **changes: Any) -> None:
+        if not run_report(run_id=self.run_row.pk, lease=self.lease, **changes):
+            raise LeaseLost
+
+
+POPULAR: Recipe = {"members": [{"name": "popular", "params": {}, "weight": 1.0}]}
+
+
+def serving_recipe() -> Recipe | None:
+    """How the model now serving was made; None when none serves or its row does not tell."""
+    recipe = (
+        ModelVersion.objects.filter(status=ModelVersion.Status.SERVING)
+        .values_list("recipe", flat=True)
+        .first()
+    )
+    return recipe if recipe and recipe.get("members") else None
+
+
+def code_version() -> str:
+    """A digest of the core's own source, so that a model tells which code made it."""
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(Path(core.__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
