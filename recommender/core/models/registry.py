@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from recommender.core.errors import UnknownModel
 from recommender.core.models.base import Model
+from recommender.core.models.ensemble import Ensemble
 from recommender.core.models.ials import IALS
 from recommender.core.models.neighbours import Ease, Transitions
 from recommender.core.models.popular import Popular, Recent
 from recommender.core.models.tower import HistoryTower
 
 MODELS: dict[str, type[Model]] = {
-    m.name: m for m in (Popular, Recent, IALS, Ease, Transitions, HistoryTower)
+    m.name: m for m in (Popular, Recent, IALS, Ease, Transitions, HistoryTower, Ensemble)
 }
 
 

@@ -17,7 +17,7 @@ from recommender.core.models.recency import recency
 @dataclass(frozen=True)
 class TowerConfig:
     factors: int = 64
-    half_lives: tuple[float, ...] = (1.0, 8.0)  # events; without times one plain mean
+    half_lives: tuple[float, ...] = (1.0, 8.0, 0.0)  # events; 0 is a plain mean
     epochs: int = 30  # at most; validation stops earlier
     patience: int = 3  # epochs without a better validation NDCG@10
     batch: int = 1024  # targets a step

@@ -14,9 +14,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     """Computes the loss and its gradients chunk by chunk in the forward pass."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, users: Tensor, outputs: Tensor, bias: Tensor, targets: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, users: Tensor, outputs: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
         d_users = torch.empty_like(users)
         d_outputs = torch.zeros_like(outputs)
         d_bias = torch.zeros_like(bias)
@@ -34,10 +32,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             d_bias += error.sum(0)
         ctx.save_for_backward(d_users, d_outputs, d_bias)
         ctx.rows = max(len(users), 1)
-        return loss / ctx.rows
+        mean: Tensor = loss / ctx.rows
+        return mean
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         scale = grad / ctx.rows
         d_users, d_outputs, d_bias = ctx.saved_tensors
         return d_users * scale, d_outputs * scale, d_bias * scale, None
@@ -45,7 +44,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
 def full_cross_entropy(users: Tensor, outputs: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
     """Mean over rows of -log softmax(users @ outputs.T + bias)[target], in bounded memory."""
-    loss: Tensor = _ChunkedCrossEntropy.apply(users, outputs, bias, targets)
+    loss: Tensor = _ChunkedCrossEntropy.apply(users, outputs, bias, targets)  # type: ignore[no-untyped-call]
     return loss
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -56,11 +56,12 @@ class _TowerFitting(Fitting[HistoryTower]):
             name: tensor.to(self.device).requires_grad_()
             for name, tensor in (("inputs", inputs), ("outputs", outputs), ("bias", bias))
         }
+        groups: list[dict[str, Any]] = [
+            {"params": [self.parameters["inputs"], self.parameters["outputs"]]},
+            {"params": [self.parameters["bias"]], "weight_decay": 0.0},
+        ]
         self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [self.parameters["inputs"], self.parameters["outputs"]]},
-                {"params": [self.parameters["bias"]], "weight_decay": 0.0},
-            ],
+            groups,
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
         )

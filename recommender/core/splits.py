@@ -1,0 +1,62 @@
+"""Which events a model may learn from and which it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.core.data import Interactions
+from recommender.core.metrics import Held
+
+
+@dataclass(frozen=True)
+class Split:
+    train: Interactions
+    held: Held
+
+
+def leave_last_out(interactions: Interactions, min_events: int = 3) -> Split:
+    """The newest event of each user who has at least `min_events`."""
+    lengths = np.diff(interactions.indptr)
+    last = np.zeros(len(interactions), bool)
+    last[interactions.indptr[1:][lengths >= max(min_events, 1)] - 1] = True
+    return _split(interactions, last)
+
+
+def random_share(
+    interactions: Interactions, seed: int, share: float = 0.2, min_events: int = 3
+) -> Split:
+    """A seeded random `share` of each user's events, at least one, never all."""
+    lengths = np.diff(interactions.indptr)
+    shuffled = np.random.default_rng(seed).random(len(interactions))
+    order = np.lexsort((shuffled, interactions.user_rows))
+    place = np.arange(len(interactions)) - np.repeat(interactions.indptr[:-1], lengths)
+    taken = np.where(lengths >= max(min_events, 2), np.maximum(1, np.round(lengths * share)), 0)
+    held = np.zeros(len(interactions), bool)
+    held[order] = place < np.repeat(taken, lengths)
+    return _split(interactions, held)
+
+
+def global_time(interactions: Interactions, share: float = 0.2) -> Split:
+    """All events of the newest `share` of time-ordered events, for users with earlier ones.
+
+    ValueError without times.
+    """
+    if interactions.times is None:
+        raise ValueError("a split by time needs times")
+    if not len(interactions):
+        return _split(interactions, np.zeros(0, bool))
+    late = interactions.times > np.quantile(interactions.times, 1 - share)
+    return _split(interactions, late)
+
+
+def _split(interactions: Interactions, held: NDArray[np.bool_]) -> Split:
+    train = interactions.take(~held)
+    users, items = interactions.user_rows[held], interactions.item_rows[held]
+    warm = np.diff(train.indptr)[users] > 0
+    users, items = users[warm], items[warm]
+    rows, starts = np.unique(users, return_index=True)
+    parts = np.split(items, starts[1:]) if len(rows) else []
+    return Split(train, Held(rows.tolist(), [part.tolist() for part in parts]))

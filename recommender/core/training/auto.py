@@ -1,0 +1,206 @@
+"""Fits candidates, lets validation choose and blend, refits the chosen on everything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from recommender.core.data import Interactions
+from recommender.core.errors import TrainingDiverged
+from recommender.core.metrics import Held, mean_gain
+from recommender.core.models.base import Model
+from recommender.core.models.ensemble import Ensemble
+from recommender.core.splits import Split, leave_last_out, random_share
+from recommender.core.training.base import FitOptions
+from recommender.core.training.blending import Board, board, sampled_users, softmax_weights
+from recommender.core.training.registry import make_trainer
+
+ENOUGH_USERS = 5  # below this many validation users nothing can be chosen
+LEAST_SHARE = 0.03  # a lighter member costs more than it gives
+STEPS = 100  # progress units per fit
+VALIDATED = (("hr", 10), ("ndcg", 10), ("recall", 20))
+
+
+@dataclass(frozen=True)
+class AutoConfig:
+    candidates: tuple[str, ...] = ("auto",)  # "auto": what suits data with or without times
+    epochs: int = 20  # at most, of a neural candidate
+    factors: int = 64
+    validation_users: int = 2000
+    seconds: float = 150.0  # no further candidate is begun after this; 0: no limit
+
+
+@dataclass(frozen=True)
+class Candidate:
+    name: str
+    params: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model fitted on everything, and what validation said before that."""
+
+    model: Model
+    metrics: dict[str, float]  # of the choice, on validation
+    chosen: dict[str, Any] = field(default_factory=dict)
+
+
+def candidates(config: AutoConfig, interactions: Interactions) -> list[Candidate]:
+    """What `auto` tries, cheapest first; variants of one model differ in parameters."""
+    timed, n = interactions.times is not None, len(interactions.items)
+    names = config.candidates
+    if names == ("auto",):
+        personal = ("ials", "transitions", "history_tower") if timed else ("ials", "ease")
+        names = ("popular", *personal)
+    found = []
+    for name in names:
+        if name in {"ease", "transitions"}:
+            strengths = (30.0, 300.0) if n <= 4000 else (300.0,)
+            found += [Candidate(name, {"regularization": s}) for s in strengths]
+        elif name == "ials":
+            found.append(Candidate(name, {"factors": config.factors}))
+        elif name == "history_tower":
+            params = {"epochs": config.epochs, "factors": config.factors}
+            found.append(Candidate(name, params))
+        else:
+            found.append(Candidate(name, {}))
+    return found
+
+
+def fit_auto(
+    interactions: Interactions,
+    config: AutoConfig | None = None,
+    options: FitOptions | None = None,
+) -> Fitted:
+    """Choose on each user's last event (or a random fifth of them without times), then refit.
+
+    `popular` answers when too few users can be held out. `options.held` is not used. A candidate
+    whose numbers diverge is left out and named in `chosen["failed"]`.
+    """
+    return _Auto(interactions, config or AutoConfig(), options or FitOptions()).fit()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate fitted without the validation events."""
+
+    candidate: Candidate
+    model: Model
+    value: float  # the metric that decides
+
+
+class _Auto:
+    def __init__(self, interactions: Interactions, config: AutoConfig, options: FitOptions):
+        self.interactions, self.config, self.options = interactions, config, options
+        self.timed = interactions.times is not None
+        self.metric, self.k = ("ndcg", 10) if self.timed else ("recall", 20)
+        self.failed: dict[str, str] = {}
+        self.begun = time.monotonic()
+        self.done = 0
+
+    def fit(self) -> Fitted:
+        tried = candidates(self.config, self.interactions)
+        self.total = 2 * len(tried) * STEPS
+        split = self._split()
+        if len(split.held) < ENOUGH_USERS:
+            return self._popular(f"only {len(split.held)} users can be held out")
+        held = sampled_users(
+            split.held,
+            len(self.interactions.items),
+            self.config.validation_users,
+            self.options.seed,
+        )
+        trials = [t for c in tried if (t := self._try(c, split.train, held)) is not None]
+        trials = _best_of_each(trials)
+        if not trials:
+            return self._popular("every candidate failed")
+        scored = board([t.model for t in trials], split.train, held)
+        weights = self._weights(scored)
+        told = {
+            "metric": f"{self.metric}@{self.k}",
+            "validation_users": len(held),
+            "candidates": {t.candidate.name: t.value for t in trials},
+            "failed": self.failed,
+        }
+        metrics = {f"{n}@{k}": scored.mean(weights, k, n) for n, k in VALIDATED}
+        return self._refit(trials, weights, metrics, told)
+
+    def _split(self) -> Split:
+        if self.timed:
+            return leave_last_out(self.interactions, min_events=2)
+        return random_share(self.interactions, self.options.seed, min_events=2)
+
+    def _try(self, candidate: Candidate, train: Interactions, held: Held) -> Trial | None:
+        spent = time.monotonic() - self.begun
+        if 0 < self.config.seconds < spent:
+            self.failed[candidate.name] = f"not begun: {spent:.0f} s were spent already"
+            return None
+        try:
+            model = self._fit(candidate, train, replace(self.options, held=held))
+        except TrainingDiverged as why:
+            self.failed[candidate.name] = str(why)
+            return None
+        return Trial(candidate, model, mean_gain(model, train, held, self.k, self.metric))
+
+    def _fit(self, candidate: Candidate, train: Interactions, options: FitOptions) -> Model:
+        before = self.done
+
+        def tell(done: int, total: int, metrics: dict[str, float]) -> None:
+            at = before + STEPS * done // max(total, 1)
+            self.options.tell(min(at, self.total), self.total, {**metrics})
+
+        folder = options.checkpoint_dir
+        own = None if folder is None else folder / f"{candidate.name}-{before}"
+        told = replace(options, on_progress=tell, checkpoint_dir=own)
+        model = make_trainer(candidate.name, candidate.params).fit(train, told)
+        self.done = before + STEPS
+        return model
+
+    def _weights(self, scored: Board) -> list[float]:
+        """The best by validation among each single model, and the learned blend."""
+        count = len(scored.scores)
+        options = [[float(n == only) for n in range(count)] for only in range(count)]
+        if count > 1:
+            learned = softmax_weights(scored)
+            kept = [w if w >= LEAST_SHARE else 0.0 for w in learned]
+            options.append([w / sum(kept) for w in kept])
+        return max(options, key=lambda weights: scored.mean(weights, self.k, self.metric))
+
+    def _refit(
+        self,
+        trials: list[Trial],
+        weights: list[float],
+        metrics: dict[str, float],
+        told: dict[str, Any],
+    ) -> Fitted:
+        members, kept = [], [(t, w) for t, w in zip(trials, weights, strict=True) if w > 0]
+        self.total = self.done + len(kept) * STEPS
+        for trial, _ in kept:
+            params = dict(trial.candidate.params)
+            if "epochs" in trial.model.facts():
+                params["epochs"] = max(1, int(trial.model.facts()["epochs"]))
+            again = Candidate(trial.candidate.name, params)
+            members.append(self._fit(again, self.interactions, replace(self.options, held=None)))
+        told["weights"] = {t.candidate.name: w for t, w in kept}
+        if len(members) == 1:
+            return Fitted(members[0], metrics, told)
+        found = {"chosen": told}
+        blend = Ensemble(self.interactions.items, tuple(members), tuple(w for _, w in kept), found)
+        return Fitted(blend, metrics, told)
+
+    def _popular(self, why: str) -> Fitted:
+        self.total = self.done + STEPS
+        model = self._fit(Candidate("popular", {}), self.interactions, self.options)
+        return Fitted(model, {}, {"why": why, "failed": self.failed, "weights": {"popular": 1.0}})
+
+
+def _best_of_each(trials: list[Trial]) -> list[Trial]:
+    """One trial per model name, the variant that validation likes best."""
+    best: dict[str, Trial] = {}
+    for trial in trials:
+        rival = best.get(trial.candidate.name)
+        if rival is None or trial.value > rival.value:
+            best[trial.candidate.name] = trial
+    return list(best.values())
