@@ -42,7 +42,9 @@ class Event(models.Model):
         related_name="+",
         db_index=False,
     )
-    client_event_id = models.CharField(_("事件标识"), max_length=64, null=True, blank=True)
+    client_event_id = models.CharField(  # noqa: DJ001  (NULL: an event that has no identity)
+        _("事件标识"), max_length=64, null=True, blank=True
+    )
     type = models.CharField(_("类型"), max_length=12, choices=Type.choices)
     course = models.ForeignKey(
         "content.Course",

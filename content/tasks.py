@@ -1,0 +1,14 @@
+"""Shells around the catalogue's due work."""
+
+from celery import shared_task
+
+from content.services import publish_due
+
+SCHEDULE = {
+    "content.publish_due": {"task": "content.publish_due", "schedule": 30.0},
+}
+
+
+@shared_task(name="content.publish_due", ignore_result=True)
+def publish_due_courses() -> int:
+    return publish_due()
