@@ -255,7 +255,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(max_length=20, verbose_name='类型')),
-                ('business_key', models.CharField(max_length=80, verbose_name='业务键')),
+                ('business_key', models.CharField(max_length=200, verbose_name='业务键')),
                 ('ref', models.CharField(max_length=80, verbose_name='结果')),
                 ('created_at', models.DateTimeField(default=kernel.clock.now, verbose_name='时间')),
             ],

@@ -73,7 +73,7 @@ class Effect(models.Model):
     """A fact of the outside that had its effect: once per business key, whoever told it."""
 
     kind = models.CharField(_("类型"), max_length=20)
-    business_key = models.CharField(_("业务键"), max_length=80)
+    business_key = models.CharField(_("业务键"), max_length=200)
     ref = models.CharField(_("结果"), max_length=80)
     created_at = models.DateTimeField(_("时间"), default=clock.now)
 

@@ -11,7 +11,10 @@ from kernel.locks import LockRank, lock_all, note_rank
 from kernel.outbox import publish
 from payments import rules, selectors
 from payments.events import EntitlementGranted
-from payments.models import Entitlement, Order, OrderLine
+from payments.models import Effect, Entitlement, Order, OrderLine
+
+# Contract section 8 names this one differently from its source.
+_EFFECTS = {"operator": "operator_grant"}
 
 
 @transaction.atomic
@@ -26,7 +29,8 @@ def entitlement_grant(
 ) -> Entitlement:
     """The user's right to `scope` from this source; granting it again changes nothing.
 
-    An operator's grant needs a reason (the database refuses one without).
+    An operator's grant needs a reason (the database refuses one without). Sources that payments
+    does not know (redeem code, gift, assignment) leave an `Effect` that proves them.
     """
     note_rank(LockRank.ENTITLEMENT)
     row, made = Entitlement.objects.get_or_create(
@@ -42,6 +46,11 @@ def entitlement_grant(
         },
     )
     if made:
+        Effect.objects.create(
+            kind=_EFFECTS.get(source, source),
+            business_key=f"{source_ref}:{user_id}:{scope}",
+            ref=source_ref,
+        )
         _tell(row)
     return row
 
