@@ -85,7 +85,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin[User]):  # type: ignore[type-arg]
         """People are switched off: their orders and journals stay."""
         return False
 
-    @action(description=_("结束所选用户的全部登录会话"))
+    @action(description=_("结束所选用户的全部登录会话"))  # type: ignore[untyped-decorator]
     def end_sessions(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         ended = 0
         for user in queryset:

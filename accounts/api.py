@@ -27,8 +27,8 @@ from accounts.serializers import (
 from kernel import ratelimit
 from kernel.api import ApiView, parse
 
-_LOGIN_TAG = [_("登录")]
-_ME_TAG = [_("我的")]
+_LOGIN_TAG = ["登录"]
+_ME_TAG = ["我的"]
 
 
 class _PublicView(ApiView):
@@ -45,7 +45,7 @@ class LoginView(_PublicView):
         tags=_LOGIN_TAG,
         request=LoginInput,
         responses=LoginOutput,
-        examples=[OpenApiExample(_("登录"), value={"code": "0a3Jx2Ga1"}, request_only=True)],
+        examples=[OpenApiExample("登录", value={"code": "0a3Jx2Ga1"}, request_only=True)],
     )
     def post(self, request: Request) -> Response:
         _count(request, "login", settings.KPAY.login_per_minute)

@@ -18,6 +18,14 @@ from kernel.ids import new_token
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A follower's identity; `is_new` when nothing had been heard of it before."""
+
+    identity: Identity
+    is_new: bool
+
+
+@dataclass(frozen=True)
 class SignedIn:
     user: User
     is_new: bool
@@ -56,14 +64,13 @@ def session_key_context(identity: Identity) -> str:
 
 
 @transaction.atomic
-def follower_seen(
-    *, openid: str, created_at: int, followed: bool = False, scene: str = ""
-) -> Identity:
+def follower_seen(*, openid: str, created_at: int, followed: bool = False, scene: str = "") -> Seen:
     """The follower's identity exists; with `followed` the person follows since `created_at` (Unix).
 
     Pushes come in any order: one older than the last change changes nothing but a first scene.
     """
     identity = _follower(openid)
+    is_new = identity.pk is None
     at = datetime.fromtimestamp(created_at, UTC)
     if followed and not _older(at, identity.unfollowed_at):
         identity.followed = True
@@ -71,7 +78,7 @@ def follower_seen(
     if scene and not identity.entry_scene:
         identity.entry_scene = scene[:128]
     identity.save()
-    return identity
+    return Seen(identity, is_new)
 
 
 @transaction.atomic

@@ -1,0 +1,12 @@
+"""Shells around messaging's regular work."""
+
+from celery import shared_task
+
+from messaging import services
+
+SCHEDULE = {"messaging.forget_pushes": {"task": "messaging.forget_pushes", "schedule": 86400.0}}
+
+
+@shared_task(name="messaging.forget_pushes", ignore_result=True)
+def forget_pushes() -> int:
+    return services.pushes_forget()
