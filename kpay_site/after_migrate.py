@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
+from django.contrib.auth.models import Group
 from django.db import connections
 
 from accounts import roles
@@ -18,8 +19,18 @@ def drop_audit_views(using: str = "default", **_: Any) -> None:
         cursor.execute("DROP SCHEMA IF EXISTS audit CASCADE")
 
 
-def restore(using: str = "default", **_: Any) -> None:
-    """The audit views stand again and the staff roles hold their permissions."""
+def restore(using: str = "default", **kwargs: Any) -> None:
+    """The audit views stand again and the staff roles hold their permissions.
+
+    `flush` sends the same signal without a plan; it leaves views alone.
+    """
+    if "plan" in kwargs:
+        _views(using)
+    if "plan" in kwargs or not Group.objects.using(using).exists():
+        roles.sync()
+
+
+def _views(using: str) -> None:
     with connections[using].cursor() as cursor:
         cursor.execute("DROP SCHEMA IF EXISTS audit CASCADE")
         cursor.execute("CREATE SCHEMA audit")
@@ -27,4 +38,3 @@ def restore(using: str = "default", **_: Any) -> None:
             path = Path(config.path) / "audit.sql"
             if path.is_file():
                 cursor.execute(path.read_text(encoding="utf-8"))
-    roles.sync()

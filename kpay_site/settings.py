@@ -134,7 +134,10 @@ TIME_ZONE = "Asia/Shanghai"
 USE_TZ = True
 
 STATIC_URL = "/static/"
-STATIC_ROOT = env.text("KPAY_STATIC_ROOT") or BASE_DIR / "staticfiles"
+# Development serves what the finders find; production what collectstatic gathered.
+STATIC_ROOT = env.text("KPAY_STATIC_ROOT") or (
+    str(BASE_DIR / "staticfiles") if KPAY.production else None
+)
 MEDIA_ROOT = env.text("KPAY_MEDIA_ROOT") or env.STATE_DIR / "media"
 WHITENOISE_USE_FINDERS = not KPAY.production
 WHITENOISE_AUTOREFRESH = False

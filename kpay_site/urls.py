@@ -1,5 +1,8 @@
 """All doors of the house."""
 
+import logging
+from importlib import import_module
+
 from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
@@ -22,7 +25,14 @@ CALLBACKS = ("payments", "messaging", "content")
 def _present(module: str) -> bool:
     # TEMPORARY while apps are being written
     app, _, name = module.partition(".")
-    return (settings.BASE_DIR / app / f"{name}.py").exists() and apps.is_installed(app)
+    if not ((settings.BASE_DIR / app / f"{name}.py").exists() and apps.is_installed(app)):
+        return False
+    try:
+        import_module(module)
+    except ImportError:
+        logging.getLogger(__name__).exception("%s is left out", module)
+        return False
+    return True
 
 
 urlpatterns = [

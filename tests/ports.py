@@ -45,6 +45,8 @@ def prepare() -> None:
     os.environ["KPAY_ENV"] = "test"
     os.environ.setdefault("KPAY_RATE_LIMITS", "off")
     os.environ.setdefault("KPAY_LOG_LEVEL", "WARNING")
+    # Tests about the queue start workers of their own; the others must not feed them.
+    os.environ.setdefault("CELERY_BROKER_URL", "memory://")
     os.environ["KPAY_CLOCK_OFFSET_FILE"] = str(CLOCK_FILE)
     os.environ["KPAY_MODEL_DIR"] = str(KEYS / "models")
     os.environ["KPAY_MEDIA_ROOT"] = str(KEYS / "media")

@@ -35,6 +35,7 @@ def test_plain_json_is_read_as_the_standard_library_reads_it() -> None:
     assert loads_object(raw) == json.loads(raw)
 
 
+@pytest.mark.django_db
 def test_a_body_over_the_limit_is_not_parsed(api_for) -> None:
     reply = api_for().post(
         "/api/v1/auth/wechat/login", data=b"{" + b" " * 600_000, content_type="application/json"
