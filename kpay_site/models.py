@@ -1,0 +1,1 @@
+"""No tables. Django sends the migrate signals only to apps that have this module."""
