@@ -12,7 +12,13 @@ from incentives.models import Coupon
 from incentives.selectors import get_coupons_for_user, points_balance, short_yuan
 from incentives.services import reservations
 from kernel.money import yuan
-from payments.ports import Discounts, OfferLine, OrderDiscounts, RefundShare
+from payments.ports import (
+    Discounts,
+    OfferLine,
+    OrderDiscounts,
+    RefundShare,
+    register_discount_source,
+)
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,11 @@ class PointsAndCoupons:
                 out_refund_no=refund.out_refund_no,
                 points=refund.points,
             )
+
+
+def register() -> None:
+    """From now on payments asks this app for discounts."""
+    register_discount_source(PointsAndCoupons())
 
 
 def _coupon_part(user_id: int, coupon_id: int, lines: Sequence[OfferLine]) -> _CouponPart:
