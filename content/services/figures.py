@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.db import connection
 from django.db.models import F
 
 from content.models import Course
@@ -29,25 +30,38 @@ class Figures:
     learner_count: int
 
 
+# One statement: `bulk_update` builds a CASE of a thousand branches, seconds for 10,000 courses.
+_FIGURES = """
+UPDATE content_course AS c
+SET rating_sum = n.stars, rating_count = n.votes, learner_count = n.people
+FROM unnest(%s::bigint[], %s::float8[], %s::int[], %s::int[]) AS n(id, stars, votes, people)
+WHERE c.id = n.id
+"""
+_HEAT = """
+UPDATE content_course AS c SET hot_score = n.heat
+FROM unnest(%s::bigint[], %s::float8[]) AS n(id, heat) WHERE c.id = n.id
+"""
+
+
 def figures_set(figures: Mapping[int, Figures]) -> int:
     """The counted figures replace the kept ones; returns how many courses were given."""
-    rows = [
-        Course(
-            pk=pk,
-            rating_sum=f.rating_sum,
-            rating_count=f.rating_count,
-            learner_count=f.learner_count,
+    ids = sorted(figures)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FIGURES,
+            [
+                ids,
+                [figures[pk].rating_sum for pk in ids],
+                [figures[pk].rating_count for pk in ids],
+                [figures[pk].learner_count for pk in ids],
+            ],
         )
-        for pk, f in sorted(figures.items())
-    ]
-    Course.objects.bulk_update(
-        rows, ["rating_sum", "rating_count", "learner_count"], batch_size=1000
-    )
-    return len(rows)
+    return len(ids)
 
 
 def hot_scores_set(scores: Mapping[int, float]) -> int:
     """Heat of each course, as the feedback app measured it."""
-    rows = [Course(pk=pk, hot_score=score) for pk, score in sorted(scores.items())]
-    Course.objects.bulk_update(rows, ["hot_score"], batch_size=1000)
-    return len(rows)
+    ids = sorted(scores)
+    with connection.cursor() as cursor:
+        cursor.execute(_HEAT, [ids, [scores[pk] for pk in ids]])
+    return len(ids)
