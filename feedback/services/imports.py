@@ -58,6 +58,9 @@ def bulk_import_events(rows: Iterable[ImportedEvent]) -> int:
         inserted += _import_batch(batch)
         courses.update(row.course_id for row in batch)
     if inserted:
+        with connection.cursor() as cursor:
+            # without statistics of the new rows the count below becomes a nested loop: 45 s
+            cursor.execute("ANALYZE feedback_event")
         course_figures_refresh(courses)
     return inserted
 
