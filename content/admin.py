@@ -117,9 +117,10 @@ class CourseAdmin(ModelAdmin[Course]):
     actions = ("submit", "schedule", "publish", "withdraw", "reopen")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
-        return super().get_queryset(request).defer("search_vector", "search_key")
+        courses: QuerySet[Course] = super().get_queryset(request)
+        return courses.defer("search_vector", "search_key")
 
-    @display(
+    @display(  # type: ignore[untyped-decorator]
         description=_("状态"),
         ordering="status",
         label={
@@ -151,23 +152,23 @@ class CourseAdmin(ModelAdmin[Course]):
         """Courses are withdrawn, not deleted: their owners keep access."""
         return False
 
-    @action(description=_("提交审核"))
+    @action(description=_("提交审核"))  # type: ignore[untyped-decorator]
     def submit(self, request: HttpRequest, queryset: QuerySet[Course]) -> None:
         self._move(request, queryset, Course.Status.REVIEW)
 
-    @action(description=_("定时上架(按课程的定时上架时间)"))
+    @action(description=_("定时上架(按课程的定时上架时间)"))  # type: ignore[untyped-decorator]
     def schedule(self, request: HttpRequest, queryset: QuerySet[Course]) -> None:
         self._move(request, queryset, Course.Status.SCHEDULED)
 
-    @action(description=_("上架"))
+    @action(description=_("上架"))  # type: ignore[untyped-decorator]
     def publish(self, request: HttpRequest, queryset: QuerySet[Course]) -> None:
         self._move(request, queryset, Course.Status.PUBLISHED)
 
-    @action(description=_("下架(已购用户仍可学习)"))
+    @action(description=_("下架(已购用户仍可学习)"))  # type: ignore[untyped-decorator]
     def withdraw(self, request: HttpRequest, queryset: QuerySet[Course]) -> None:
         self._move(request, queryset, Course.Status.WITHDRAWN)
 
-    @action(description=_("退回草稿"))
+    @action(description=_("退回草稿"))  # type: ignore[untyped-decorator]
     def reopen(self, request: HttpRequest, queryset: QuerySet[Course]) -> None:
         self._move(request, queryset, Course.Status.DRAFT)
 

@@ -119,7 +119,7 @@ class CourseProductOutput(StrictSerializer):
 
 class AccessOutput(StrictSerializer):
     granted = serializers.BooleanField()
-    source = serializers.CharField(
+    source = serializers.CharField(  # type: ignore[assignment]
         allow_null=True, help_text=_("free、trial 或权益来源；无权限时为空")
     )
     valid_until = serializers.DateTimeField(allow_null=True)

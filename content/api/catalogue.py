@@ -25,8 +25,8 @@ from kernel.api import ApiView, paginate, parse
 if TYPE_CHECKING:
     from accounts.models import User
 
-_TAG = [_("内容")]
-_ME_TAG = [_("我的")]
+_TAG = ["内容"]
+_ME_TAG = ["我的"]
 _CURSOR = OpenApiParameter("cursor", OpenApiTypes.STR, description=_("上一页返回的翻页标记"))
 _LIMIT = OpenApiParameter("limit", OpenApiTypes.INT, description=_("每页条数，1 至 100"))
 

@@ -30,7 +30,7 @@ def published_courses() -> QuerySet[Course]:
 def category_tree() -> list[dict[str, Any]]:
     """All categories as nested dicts {id, key, name, children}; one query."""
     rows = list(Category.objects.all())
-    nodes = {
+    nodes: dict[int, dict[str, Any]] = {
         row.pk: {"id": str(row.pk), "key": row.key, "name": row.name, "children": []}
         for row in rows
     }

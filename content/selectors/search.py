@@ -66,7 +66,7 @@ def suggestions(text: str, *, limit: int = 10) -> list[str]:
     published = Course.objects.filter(status=Course.Status.PUBLISHED)
     titles = (
         matching(published, text)
-        .order_by("-relevance", "-hot_score", "-pk")
+        .order_by(F("relevance").desc(), "-hot_score", "-pk")
         .values_list("title", flat=True)[:limit]
     )
     return list(dict.fromkeys([*tags, *creators, *titles]))[:limit]

@@ -6,7 +6,7 @@ from datetime import datetime
 from hashlib import blake2s
 from html import escape
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from content import bigrams
 from content.models import Category, Course, Creator, Lesson, Tag
@@ -25,6 +25,10 @@ from payments.models import Product
 BATCH = 1000
 DEFAULT_PRICE_FEN = 990  # contract section 1, import_dataset
 TRIAL_CHARACTERS = 200
+_LINK = """
+UPDATE content_course AS c SET product_id = n.product_id
+FROM unnest(%s::bigint[], %s::bigint[]) AS n(id, product_id) WHERE c.id = n.id
+"""
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,8 @@ def bulk_import_courses(creator_name: str, rows: Iterable[ImportedCourse]) -> di
 
 
 def _import_batch(creator: Creator, rows: Sequence[ImportedCourse]) -> dict[str, int]:
-    ids = dict(
-        Course.objects.filter(external_key__in=[row.key for row in rows]).values_list(
-            "external_key", "pk"
-        )
-    )
+    known = Course.objects.filter(external_key__in=[row.key for row in rows])
+    ids = {str(key): pk for key, pk in known.values_list("external_key", "pk")}
     new = [row for row in rows if row.key not in ids]
     if not new:
         return ids
@@ -83,9 +84,8 @@ def _import_batch(creator: Creator, rows: Sequence[ImportedCourse]) -> dict[str,
     products = Product.objects.bulk_create(
         _product(course, row) for course, row in zip(courses, new, strict=True)
     )
-    for course, product in zip(courses, products, strict=True):
-        course.product = product
-    Course.objects.bulk_update(courses, ["product"])
+    with connection.cursor() as cursor:
+        cursor.execute(_LINK, [[c.pk for c in courses], [p.pk for p in products]])
     ids.update({str(course.external_key): course.pk for course in courses})
     return ids
 

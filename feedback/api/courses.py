@@ -15,7 +15,7 @@ from kernel.api import ApiView, parse
 if TYPE_CHECKING:
     from accounts.models import User
 
-_TAG = [_("反馈")]
+_TAG = ["反馈"]
 
 
 class RatingView(ApiView):

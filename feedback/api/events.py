@@ -1,6 +1,6 @@
 """Batches of behaviour events."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -24,12 +24,12 @@ class EventsView(ApiView):
             "每条事件单独校验：格式不对或课程不存在的列入 rejected 并给出原因，不影响其他事件；"
             "同一用户的 client_event_id 只记一次。search 事件带 query，可以没有课程。"
         ),
-        tags=[_("反馈")],
+        tags=["反馈"],
         request=EventsInput,
         responses={202: EventsOutput},
         examples=[
             OpenApiExample(
-                _("点击推荐的课程"),
+                "点击推荐的课程",
                 value={
                     "events": [
                         {
@@ -46,7 +46,7 @@ class EventsView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        raw = request.data.get("events")
+        raw = cast("dict[str, Any]", request.data).get("events")
         if not isinstance(raw, list):
             raise InvalidInput(fields={"events": [_("请提交事件列表。")]})
         if len(raw) > MAX_BATCH:

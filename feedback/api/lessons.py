@@ -20,7 +20,7 @@ from kernel.api.fields import rfc3339
 if TYPE_CHECKING:
     from accounts.models import User
 
-_TAG = [_("学习")]
+_TAG = ["学习"]
 PLAYED = frozenset({Lesson.Kind.AUDIO, Lesson.Kind.VIDEO, Lesson.Kind.LECTURE})
 
 
@@ -79,7 +79,7 @@ class ProgressView(ApiView):
         responses=ProgressOutput,
         examples=[
             OpenApiExample(
-                _("播放了前 15 秒"),
+                "播放了前 15 秒",
                 value={
                     "session_id": "s-1",
                     "seq": 1,

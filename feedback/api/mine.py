@@ -18,7 +18,7 @@ from kernel.api.pages import broken_cursor, decode_cursor, encode_cursor, read_l
 if TYPE_CHECKING:
     from accounts.models import User
 
-_TAG = [_("我的")]
+_TAG = ["我的"]
 _PAGE = [
     OpenApiParameter("cursor", OpenApiTypes.STR, description=_("上一页返回的翻页标记")),
     OpenApiParameter("limit", OpenApiTypes.INT, description=_("每页条数，1 至 100")),
