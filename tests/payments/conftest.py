@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.servers.basehttp import WSGIServer
 
 from kernel import clock
 from payments import rules
@@ -16,6 +17,9 @@ from payments.services.fulfilment import payment_succeeded
 from tests.builders import make_learner
 
 _numbers = count(1)
+
+# Notifies come 64 at once; Django's own test server would refuse connections after 10.
+WSGIServer.request_queue_size = 256
 
 
 @pytest.fixture
