@@ -63,11 +63,11 @@ class ExperimentAdmin(ModelAdmin[Experiment]):
     def exposed(self, obj: Experiment) -> int:
         return int(getattr(obj, "exposed_count", 0))
 
-    @action(description=_("启动所选实验"), permissions=["change"])
+    @action(description=_("启动所选实验"), permissions=["change"])  # type: ignore[untyped-decorator]
     def start(self, request: HttpRequest, queryset: QuerySet[Experiment]) -> None:
         self._each(request, queryset, lambda pk: services.experiment_start(experiment_id=pk))
 
-    @action(description=_("停止所选实验"), permissions=["change"])
+    @action(description=_("停止所选实验"), permissions=["change"])  # type: ignore[untyped-decorator]
     def stop(self, request: HttpRequest, queryset: QuerySet[Experiment]) -> None:
         self._each(request, queryset, lambda pk: services.experiment_stop(experiment_id=pk))
 

@@ -102,7 +102,8 @@ def experiment_start(*, experiment_id: int) -> Experiment:
 
 def _first_fit(experiment: Experiment) -> int:
     beside = Experiment.objects.filter(layer=experiment.layer, status=Experiment.Status.RUNNING)
-    taken = [(held.lower, held.upper) for held in beside.values_list("buckets", flat=True)]
+    held = beside.filter(buckets__isnull=False).values_list("buckets", flat=True)
+    taken = [(buckets.lower, buckets.upper) for buckets in held if buckets is not None]
     free = rules.free_ranges(taken)
     for lower, upper in free:
         if upper - lower >= experiment.traffic_bp:

@@ -7,7 +7,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from incentives import services
-from incentives.api.coupons import IDEMPOTENCY
+from incentives.api import caller_id
+from incentives.api.coupons import IDEMPOTENCY, TAGS
 from kernel.api import ApiView, StrictSerializer, parse
 from kernel.idempotency import idempotent
 from kernel.ratelimit import hit
@@ -29,7 +30,7 @@ class RedeemOutput(StrictSerializer):
 
 class RedeemView(ApiView):
     @extend_schema(
-        tags=["coupons"],
+        tags=TAGS,
         summary=_("使用兑换码开通课程或会员"),
         parameters=[IDEMPOTENCY],
         request=RedeemInput,
@@ -38,11 +39,11 @@ class RedeemView(ApiView):
     )
     def post(self, request: Request) -> Response:
         # Outside the key's transaction: a wrong guess is counted although it changes nothing.
-        hit(f"redeem:{request.user.pk}", limit=10, seconds=60)
+        hit(f"redeem:{caller_id(request)}", limit=10, seconds=60)
         return self._redeem(request)
 
     @idempotent(route="redeem", required=False)
     def _redeem(self, request: Request) -> Response:
         said = parse(RedeemInput, request.data)
-        redeemed = services.code_redeem(user_id=request.user.pk, code=said["code"])
+        redeemed = services.code_redeem(user_id=caller_id(request), code=said["code"])
         return Response(RedeemOutput(redeemed).data)

@@ -9,12 +9,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from incentives import selectors, services
+from incentives.api import caller_id
 from incentives.models import Coupon
 from kernel.api import ApiView, IdField, StrictSerializer, paginate, parse
 from kernel.errors import InvalidInput
 from kernel.idempotency import idempotent
 from kernel.ratelimit import hit
 
+# drf-stubs want str here; the lazy sentence is rendered with the document.
+TAGS: Any = [_("优惠券")]
 IDEMPOTENCY = OpenApiParameter(
     "Idempotency-Key",
     str,
@@ -62,7 +65,7 @@ class ClaimInput(StrictSerializer):
 
 class CouponsView(ApiView):
     @extend_schema(
-        tags=["coupons"],
+        tags=TAGS,
         summary=_("我的优惠券，新领取的在前"),
         parameters=[
             OpenApiParameter(
@@ -74,7 +77,7 @@ class CouponsView(ApiView):
         responses=CouponsOutput,
     )
     def get(self, request: Request) -> Response:
-        coupons = selectors.get_coupons_for_user(user_id=request.user.pk)
+        coupons = selectors.get_coupons_for_user(user_id=caller_id(request))
         status = request.query_params.get("status")
         if status:
             if status not in Coupon.Status.values:
@@ -86,7 +89,7 @@ class CouponsView(ApiView):
 
 class ClaimView(ApiView):
     @extend_schema(
-        tags=["coupons"],
+        tags=TAGS,
         summary=_("领取优惠券：凭模板编号或口令"),
         parameters=[IDEMPOTENCY],
         request=ClaimInput,
@@ -96,14 +99,14 @@ class ClaimView(ApiView):
     def post(self, request: Request) -> Response:
         if "code" in request.data:
             # Outside the key's transaction: a wrong guess is counted although it changes nothing.
-            hit(f"coupon_code:{request.user.pk}", limit=10, seconds=60)
+            hit(f"coupon_code:{caller_id(request)}", limit=10, seconds=60)
         return self._claim(request)
 
     @idempotent(route="coupons.claim", required=False)
     def _claim(self, request: Request) -> Response:
         said = parse(ClaimInput, request.data)
         coupon = services.coupon_claim(
-            user_id=request.user.pk,
+            user_id=caller_id(request),
             template_id=said.get("template_id"),
             code=said.get("code"),
         )

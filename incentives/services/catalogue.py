@@ -4,10 +4,18 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from incentives.models import CouponTemplate, EarningRule, RedeemCode
 from incentives.services.redeeming import code_set
 from kernel.errors import InvalidInput
+
+
+def _at_least(least: int, **numbers: int) -> None:
+    """Raise InvalidInput for the first of `numbers` below `least`."""
+    for name, number in numbers.items():
+        if number < least:
+            raise InvalidInput(fields={name: [_("不能小于 %(least)s。") % {"least": least}]})
 
 
 @transaction.atomic
@@ -29,9 +37,16 @@ def coupon_template_save(
 ) -> CouponTemplate:
     """The template named `key` says exactly this. Coupons claimed before keep their value.
 
-    A budget below what is claimed already is refused by the table (IntegrityError).
+    Raises InvalidInput for amounts below 1 and for budgets below what is claimed already.
     """
-    template, _new = CouponTemplate.objects.update_or_create(
+    _at_least(1, discount_fen=discount_fen, per_user=per_user, valid_days=valid_days)
+    _at_least(0, min_fen=min_fen)
+    held = CouponTemplate.objects.filter(key=key).first()
+    if budget_count is not None:
+        _at_least(held.claimed_count if held else 0, budget_count=budget_count)
+    if budget_fen is not None:
+        _at_least(held.claimed_fen if held else 0, budget_fen=budget_fen)
+    template, _made = CouponTemplate.objects.update_or_create(
         key=key,
         defaults={
             "title": title,
@@ -63,12 +78,16 @@ def earning_rule_save(
     valid_days: int = 365,
     active: bool = True,
 ) -> EarningRule:
-    """The rule named `key` says exactly this; an active one replaces its kind's rule in force."""
+    """The rule named `key` says exactly this; an active one replaces its kind's rule in force.
+
+    Raises InvalidInput for an unknown kind and for less than one point.
+    """
     if kind not in EarningRule.Kind.values:
-        raise InvalidInput(fields={"kind": [f"{kind}"]})
+        raise InvalidInput(fields={"kind": [_("没有这种积分行为。")]})
+    _at_least(1, points=points, valid_days=valid_days)
     if active:
         EarningRule.objects.filter(kind=kind, active=True).exclude(key=key).update(active=False)
-    rule, _new = EarningRule.objects.update_or_create(
+    rule, _made = EarningRule.objects.update_or_create(
         key=key,
         defaults={
             "kind": kind,
@@ -94,8 +113,14 @@ def redeem_code_save(
     expires_at: datetime | None = None,
     active: bool = True,
 ) -> RedeemCode:
-    """The code named `key` opens `scope`. Only its hash and its last characters are kept."""
+    """The code named `key` opens `scope`. Only its hash and its last characters are kept.
+
+    Raises InvalidInput without a scope and for fewer uses than there were already.
+    """
+    if not scope:
+        raise InvalidInput(fields={"scope": [_("请填写权益范围。")]})
     saved = RedeemCode.objects.filter(key=key).first() or RedeemCode(key=key)
+    _at_least(max(1, saved.used_count), max_uses=max_uses)
     code_set(saved, code)
     saved.scope = scope
     saved.max_uses = max_uses
