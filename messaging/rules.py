@@ -45,9 +45,9 @@ def intent_of(text: str) -> Intent:
 
 def scene_of(event: str, event_key: str) -> str:
     """The entry channel of a subscribe or SCAN event; "" without one (C5)."""
-    if event == "subscribe":
+    if event.lower() == "subscribe":
         return event_key.removeprefix("qrscene_") if event_key.startswith("qrscene_") else ""
-    return event_key if event == "SCAN" else ""
+    return event_key if event.lower() == "scan" else ""
 
 
 def welcome_text() -> str:

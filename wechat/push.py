@@ -32,6 +32,7 @@ Account = Literal["mp", "oa"]
 
 MAX_BODY = 64 * 1024
 MAX_DEPTH = 16
+FRESH_SECONDS = 300
 MAX_TEXT_BYTES = 2048  # a passive text reply
 SUCCESS = b"success"
 _LONGEST = 128
@@ -86,6 +87,7 @@ def verify_and_parse(account: Account, query: Mapping[str, str], body: bytes) ->
     if len(body) > MAX_BODY:
         raise BodyTooLarge
     config = _config(account)
+    _check_fresh(query)
     encrypted = query.get("encrypt_type") == "aes" or "msg_signature" in query
     if not encrypted:
         _check_signature(config, query, "signature")
@@ -176,6 +178,15 @@ def _check_signature(
     given = query.get(name, "")
     if not hmac.compare_digest(right.encode(), given.encode(errors="replace")):
         raise WeChatForged(said=f"wrong {name}")
+
+
+def _check_fresh(query: Mapping[str, str]) -> None:
+    """A captured address is worth nothing after five minutes, the window that Pay v3 uses (D2)."""
+    stamp = query.get("timestamp", "")
+    if not stamp.isascii() or not stamp.isdigit() or len(stamp) > 12:
+        raise WeChatForged(said="no timestamp")
+    if abs(clock.timestamp() - int(stamp)) >= FRESH_SECONDS:
+        raise WeChatForged(said="stale")
 
 
 def _opened(config: PushConfig, query: Mapping[str, str], sealed: str) -> bytes:

@@ -60,15 +60,16 @@ def pushes_forget() -> int:
 def _apply(push: Push) -> bytes:
     if push.msg_type != "event":
         return _answer_message(push)
-    if push.event == "subscribe":
+    event = push.event.lower()
+    if event == "subscribe":
         _seen(push, followed=True)
         return reply_text(push, rules.welcome_text())
-    if push.event == "unsubscribe":
+    if event == "unsubscribe":
         accounts.follower_left(openid=push.openid, created_at=push.create_time)
         return SUCCESS
-    if push.event in {"SCAN", "CLICK"}:
+    if event in {"scan", "click"}:
         user = _seen(push, followed=True)
-        if push.event == "CLICK" and push.event_key == rules.MENU_RECOMMEND:
+        if event == "click" and push.event_key == rules.MENU_RECOMMEND:
             return _recommend(push, user)
     return SUCCESS
 
@@ -92,7 +93,7 @@ def _seen(push: Push, *, followed: bool) -> User | None:
         followed=followed,
         scene=rules.scene_of(push.event, push.event_key),
     )
-    if not seen.identity.unionid and (seen.is_new or push.event == "subscribe"):
+    if not seen.identity.unionid and (seen.is_new or push.event.lower() == "subscribe"):
         publish(FollowerSeen(openid=push.openid))
     return user_for_oa(push.openid, seen.identity.unionid)
 

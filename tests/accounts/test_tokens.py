@@ -8,10 +8,10 @@ import pytest
 from django.db import connection, connections
 from rest_framework.test import APIClient
 
-from accounts.errors import RefreshTokenReused
 from accounts.models import AccessToken, RefreshToken, TokenFamily
 from accounts.services import issue_tokens, tokens_purge, tokens_refresh, user_sessions_end
 from kernel import clock
+from kernel.errors import Unauthenticated
 from kernel.ids import token_hash
 from tests import ports
 
@@ -104,7 +104,7 @@ def test_of_eight_refreshes_at_once_one_wins_and_the_family_is_over(learner):
         try:
             together.wait(timeout=10)
             return tokens_refresh(refresh=pair.refresh)
-        except RefreshTokenReused as refused:
+        except Unauthenticated as refused:
             return refused
         finally:
             connections.close_all()
