@@ -5,7 +5,6 @@ from importlib import import_module
 
 from celery import Celery
 from celery.signals import setup_logging
-from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kpay_site.settings")
 
@@ -25,8 +24,7 @@ def schedule() -> dict[str, object]:
     """Every app's `tasks.SCHEDULE`, merged."""
     merged: dict[str, object] = {}
     for name in SCHEDULED:
-        if (settings.BASE_DIR / name / "tasks.py").exists():  # TEMPORARY
-            merged.update(getattr(import_module(f"{name}.tasks"), "SCHEDULE", {}))
+        merged.update(import_module(f"{name}.tasks").SCHEDULE)
     return merged
 
 

@@ -50,30 +50,6 @@ INSTALLED_APPS = [
     "django_prometheus",
 ]
 
-INSTALLED_APPS = [
-    a
-    for a in INSTALLED_APPS
-    if "." in a
-    or a
-    in {
-        "unfold",
-        "import_export",
-        "rest_framework",
-        "drf_spectacular",
-        "drf_spectacular_sidecar",
-        "django_celery_beat",
-        "django_prometheus",
-    }
-    or (
-        (BASE_DIR / a / "apps.py").exists()
-        and all(
-            (BASE_DIR / a / f"{m}.py").exists() or (BASE_DIR / a / m).is_dir()
-            for m in ("handlers", "audit", "discounts")
-            if m in (BASE_DIR / a / "apps.py").read_text()
-        )
-    )
-]  # TEMPORARY while apps are being written
-
 MIDDLEWARE = [
     "kernel.requests.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",

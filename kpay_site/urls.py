@@ -1,10 +1,5 @@
 """All doors of the house."""
 
-import logging
-from importlib import import_module
-
-from django.apps import apps
-from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
@@ -22,19 +17,6 @@ API_APPS = (
 CALLBACKS = ("payments", "messaging", "content")
 
 
-def _present(module: str) -> bool:
-    # TEMPORARY while apps are being written
-    app, _, name = module.partition(".")
-    if not ((settings.BASE_DIR / app / f"{name}.py").exists() and apps.is_installed(app)):
-        return False
-    try:
-        import_module(module)
-    except ImportError:
-        logging.getLogger(__name__).exception("%s is left out", module)
-        return False
-    return True
-
-
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", health.healthz),
@@ -43,12 +25,8 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/redoc/", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
-    *(path("api/v1/", include(f"{app}.urls")) for app in API_APPS if _present(f"{app}.urls")),
-    *(
-        path("", include(f"{app}.callback_urls"))
-        for app in CALLBACKS
-        if _present(f"{app}.callback_urls")
-    ),
+    *(path("api/v1/", include(f"{app}.urls")) for app in API_APPS),
+    *(path("", include(f"{app}.callback_urls")) for app in CALLBACKS),
 ]
 
 handler400 = "kernel.api.views.handler400"
