@@ -87,7 +87,7 @@ def payment_check(*, payment: Payment) -> Trade:
     trade = channel_named(payment.channel).query(payment.out_trade_no)
     if trade.facts is not None:
         facts = trade.facts
-        retrying(lambda: payment_succeeded(out_trade_no=payment.out_trade_no, facts=facts))
+        retrying(lambda: payment_succeeded(facts=facts))
     elif trade.state is TradeState.CLOSED:
         payment_closed(payment_id=payment.pk)
     return trade

@@ -23,7 +23,7 @@ _NEVER_PAID = (Order.Status.CANCELLED, Order.Status.CLOSED)
 
 
 @transaction.atomic
-def payment_succeeded(*, out_trade_no: str, facts: rules.PaidFacts) -> Payment:
+def payment_succeeded(*, facts: rules.PaidFacts) -> Payment:
     """The payment is succeeded and its order paid, entitled and booked, exactly once.
 
     Called alike by notify, check and sweeper, as often as they like: the second call changes
@@ -32,12 +32,38 @@ def payment_succeeded(*, out_trade_no: str, facts: rules.PaidFacts) -> Payment:
     Holds the buyer's turn, the order and its payments. Raises `FactsDiffer` (nothing done) when
     `facts` do not agree with what was asked for.
     """
-    payment_id, order_id, user_id = _known(out_trade_no, facts)
-    buyer_turn(user_id)
+    known = payment_told(facts)
+    if known is None:
+        raise FactsDiffer("out_trade_no")
+    return take_money(known, facts)
+
+
+def payment_told(facts: rules.PaidFacts) -> Payment | None:
+    """The payment that these facts speak of, with its order; None for a number we don't know.
+
+    Raises `FactsDiffer` when they do not agree with it, or name another payment's transaction.
+    """
+    if not facts.transaction_id:
+        raise FactsDiffer("transaction_id")
+    rows = Payment.objects.filter(
+        Q(out_trade_no=facts.out_trade_no) | Q(transaction_id=facts.transaction_id)
+    ).select_related("order")
+    by_no = {row.out_trade_no: row for row in rows}
+    known = by_no.pop(facts.out_trade_no, None)
+    if by_no:
+        raise FactsDiffer("transaction_id")
+    if known is not None:
+        check_facts(known, facts)
+    return known
+
+
+def take_money(known: Payment, facts: rules.PaidFacts) -> Payment:
+    """What `payment_succeeded` says, inside the caller's transaction."""
+    order_id = known.order_id
+    buyer_turn(known.order.user_id)
     order = order_locked(order_id)
     payments = payments_locked(order_id)
-    payment = next(p for p in payments if p.pk == payment_id)
-    check_facts(payment, facts)
+    payment = next(p for p in payments if p.pk == known.pk)
     if payment.status == Payment.Status.SUCCEEDED:
         if payment.transaction_id != facts.transaction_id:
             raise FactsDiffer("transaction_id")
@@ -49,34 +75,23 @@ def payment_succeeded(*, out_trade_no: str, facts: rules.PaidFacts) -> Payment:
         order_fulfil(order=order, lines=lines, payment=payment, at=at)
         _close_soon(payments, payment)
     else:
-        stray_refund(order=order, payment=payment, cause=cause)
-        ledger.post_stray(
-            ref=payment.out_trade_no, channel=payment.channel, amount_fen=payment.amount_fen
-        )
-        if order.status == Order.Status.PENDING:
-            end_locked(order, Order.Status.CLOSED)
+        _send_back(order, payment, cause)
     Effect.objects.create(kind="payment", business_key=payment.out_trade_no, ref=order.no)
     return payment
 
 
-def _known(out_trade_no: str, facts: rules.PaidFacts) -> tuple[int, int, int]:
-    """Ids of payment, order and buyer. Raises `FactsDiffer` for another payment's transaction."""
-    rows = Payment.objects.filter(
-        Q(out_trade_no=out_trade_no) | Q(transaction_id=facts.transaction_id)
-    ).values_list("out_trade_no", "pk", "order_id", "order__user_id")
-    by_no = {no: ids for no, *ids in rows}
-    if set(by_no) != {out_trade_no}:
-        raise FactsDiffer("transaction_id" if out_trade_no in by_no else "out_trade_no")
-    payment_id, order_id, user_id = by_no[out_trade_no]
-    return payment_id, order_id, user_id
+def _send_back(order: Order, payment: Payment, cause: Refund.Cause) -> None:
+    """Stray money is booked apart and a refund in full requested; a pending order ends."""
+    stray_refund(order=order, payment=payment, cause=cause)
+    ledger.post_stray(
+        ref=payment.out_trade_no, channel=payment.channel, amount_fen=payment.amount_fen
+    )
+    if order.status == Order.Status.PENDING:
+        end_locked(order, Order.Status.CLOSED)
 
 
 def check_facts(payment: Payment, facts: rules.PaidFacts) -> None:
-    """Raises `FactsDiffer` when number, amount or payer are not what this payment asked for."""
-    if facts.out_trade_no != payment.out_trade_no:
-        raise FactsDiffer("out_trade_no")
-    if not facts.transaction_id:
-        raise FactsDiffer("transaction_id")
+    """Raises `FactsDiffer` when amount or payer are not what this payment asked for."""
     if facts.amount_fen != payment.amount_fen:
         raise FactsDiffer("amount")
     if payment.payer_openid and facts.payer_openid != payment.payer_openid:

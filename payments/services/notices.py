@@ -13,8 +13,8 @@ from kernel.locks import LockRank
 from payments import rules
 from payments.errors import FactsDiffer
 from payments.locks import claim_one
-from payments.models import EventHandling, Payment, Refund
-from payments.services.fulfilment import check_facts, payment_succeeded
+from payments.models import EventHandling, Refund
+from payments.services.fulfilment import payment_succeeded, payment_told, take_money
 from payments.services.refunds import check_refund_facts, refund_told
 
 SOURCE = "wechat_pay"
@@ -69,9 +69,7 @@ def payment_notice(*, event_id: str, event_type: str, body: bytes, facts: rules.
     A notice for a number that we do not know (yet) is parked. Raises `FactsDiffer` and keeps
     nothing when it does not agree with the payment: the right one may still come.
     """
-    payment = Payment.objects.filter(out_trade_no=facts.out_trade_no).first()
-    if payment is not None:
-        check_facts(payment, facts)
+    payment = payment_told(facts)
     new = _keep(
         event_id=event_id,
         event_type=event_type,
@@ -82,7 +80,7 @@ def payment_notice(*, event_id: str, event_type: str, body: bytes, facts: rules.
         facts=asdict(facts),
     )
     if new and payment is not None:
-        payment_succeeded(out_trade_no=facts.out_trade_no, facts=facts)
+        take_money(payment, facts)
 
 
 @transaction.atomic
@@ -149,7 +147,7 @@ def _apply_parked(row: EventHandling) -> None:
     success_at = datetime.fromisoformat(at) if at else None
     if row.kind == "payment":
         paid = rules.PaidFacts(**facts, success_at=success_at)
-        payment_succeeded(out_trade_no=paid.out_trade_no, facts=paid)
+        payment_succeeded(facts=paid)
     else:
         told = rules.RefundFacts(**facts, success_at=success_at)
         refund = _refund(told.out_refund_no)

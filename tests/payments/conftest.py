@@ -100,7 +100,7 @@ def money_for(payment: Payment, **changed: Any) -> rules.PaidFacts:
 def pay(order: Order) -> Payment:
     """The order's money has come."""
     payment = attempt(order)
-    return payment_succeeded(out_trade_no=payment.out_trade_no, facts=money_for(payment))
+    return payment_succeeded(facts=money_for(payment))
 
 
 def sums(ref: str) -> dict[str, int]:

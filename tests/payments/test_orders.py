@@ -69,7 +69,7 @@ def test_a_paid_order_gives_its_right_and_balances_its_journal(buyer, course, pe
 def test_the_same_news_again_changes_nothing(course, pending):
     payment = pay(pending(course()))
 
-    payment_succeeded(out_trade_no=payment.out_trade_no, facts=money_for(payment))
+    payment_succeeded(facts=money_for(payment))
 
     assert Entitlement.objects.count() == 1
     assert Journal.objects.count() == 1
@@ -92,7 +92,7 @@ def test_facts_that_differ_have_no_effect(course, pending, changed):
 
     facts = money_for(payment, **{"payer_openid": "the buyer", **changed})
     with pytest.raises(FactsDiffer):
-        payment_succeeded(out_trade_no=payment.out_trade_no, facts=facts)
+        payment_succeeded(facts=facts)
 
     assert Payment.objects.get().status == "created"
     assert not Journal.objects.exists()
@@ -104,7 +104,6 @@ def test_one_transaction_can_not_pay_two_orders(course, pending):
 
     with pytest.raises(FactsDiffer):
         payment_succeeded(
-            out_trade_no=other.out_trade_no,
             facts=money_for(other, transaction_id=first.transaction_id),
         )
 
@@ -116,7 +115,7 @@ def test_money_for_a_closed_order_goes_back_in_full_once(course, pending):
     order_end(order_id=order.pk, status="closed")
 
     for _again in range(2):
-        payment_succeeded(out_trade_no=payment.out_trade_no, facts=money_for(payment))
+        payment_succeeded(facts=money_for(payment))
 
     refund = Refund.objects.get()
     assert (refund.amount_fen, refund.cause, refund.status) == (9900, "late_payment", "requested")
@@ -132,7 +131,7 @@ def test_a_refund_that_succeeds_is_booked_out_once(course, pending):
     payment = attempt(order)
     Payment.objects.update(status="closed")
     order_end(order_id=order.pk, status="closed")
-    payment_succeeded(out_trade_no=payment.out_trade_no, facts=money_for(payment))
+    payment_succeeded(facts=money_for(payment))
     refund = Refund.objects.get()
 
     for status in ("PROCESSING", "SUCCESS", "PROCESSING", "SUCCESS"):
@@ -161,7 +160,7 @@ def test_a_stray_refund_that_the_platform_closed_is_asked_for_under_a_new_number
     payment = attempt(order)
     Payment.objects.update(status="closed")
     order_end(order_id=order.pk, status="closed")
-    payment_succeeded(out_trade_no=payment.out_trade_no, facts=money_for(payment))
+    payment_succeeded(facts=money_for(payment))
     refund = Refund.objects.get()
 
     refund_told(
@@ -180,7 +179,7 @@ def test_money_for_what_is_owned_meanwhile_is_double_money(buyer, course, pendin
     attempts = [attempt(first), attempt(second)]
 
     for payment in attempts:
-        payment_succeeded(out_trade_no=payment.out_trade_no, facts=money_for(payment))
+        payment_succeeded(facts=money_for(payment))
 
     first.refresh_from_db()
     second.refresh_from_db()
