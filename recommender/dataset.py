@@ -147,7 +147,7 @@ def cleaned(raw: Raw, courses: list[int]) -> tuple[Interactions, Cleaning]:
         item_rows=items[kept],
         weights=strongest,
         values=raw.values[kept],
-        times=raw.times[kept],
+        times=np.where(raw.times[kept] > 0, raw.times[kept], np.nan),  # 0: imported without
         kinds=raw.kinds[kept],
     )
     left_out["repeated_pair"] = int(np.count_nonzero(kept)) - len(built)

@@ -97,7 +97,9 @@ class SimilarOutput(StrictSerializer):
 class InterestTagOutput(StrictSerializer):
     tag = serializers.CharField()
     kind = serializers.CharField(help_text=_("category 或 tag"))
-    source = serializers.CharField(help_text=_("declared 为自己选择，behaviour 为学习行为"))
+    source = serializers.CharField(  # type: ignore[assignment]
+        help_text=_("declared 为自己选择，behaviour 为学习行为")
+    )
     weight = serializers.FloatField(help_text=_("相对强度，0 到 1"))
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from recommender.core.data import History
 from recommender.models import FeedRule
 from recommender.serving.catalogue import Catalogue, Stock, unit
-from recommender.serving.state import LearnerState
+from recommender.serving.state import FREE_TIMES, LearnerState
 
 DEPTH = 200  # courses ranked for one request; its pages never go deeper
 CANDIDATES = 400  # the model's best, before re-ranking
@@ -25,6 +25,8 @@ TRUST_AFTER = 0.5  # liked courses at which model and popularity weigh the same
 INTEREST = 0.6
 CONTEXT = 0.5
 FATIGUE = 0.05
+PASSED = 0.15  # for each time the learner acted on a list without touching the course
+PASSED_AT_MOST = 2
 TOUCHED = 0.1
 LESS_LIKE = 0.3
 CATEGORY_SPREAD = 0.03
@@ -188,9 +190,19 @@ def _dislikes(stock: Stock, state: LearnerState) -> Floats:
         places, likeness = similar_places(stock, course, 20)
         less[places] += LESS_LIKE * likeness
     less[catalogue.at(_ids(state.touched))] += TOUCHED
-    for course, times in state.fatigue.items():
-        less[catalogue.at(np.array([course], np.int64))] += FATIGUE * min(times - 3, 6)
-    return less
+    return less + _fatigue(catalogue, state)
+
+
+def _fatigue(catalogue: Catalogue, state: LearnerState) -> Floats:
+    """[n]: what was shown too often, and what the learner passed over to act on something else."""
+    tired = np.zeros(len(catalogue.ids), np.float32)
+    shown = np.array(sorted(state.fatigue), np.int64)
+    places = catalogue.at(shown)
+    for place, course in zip(places.tolist(), catalogue.ids[places].tolist(), strict=True):
+        times, passed = state.fatigue[course]
+        over = 0 if course in state.touched else min(passed, PASSED_AT_MOST)
+        tired[place] = PASSED * over + FATIGUE * min(max(times - FREE_TIMES, 0), 6)
+    return tired
 
 
 def _ids(courses: frozenset[int]) -> Places:

@@ -22,6 +22,8 @@ EVENTS = 2000  # newest events looked at for courses that are done with
 RECENT = 50  # newest courses that speak for the learner (`recsys.md`: older ones weigh nothing)
 FATIGUE_REQUESTS = 12
 FATIGUE_DAYS = 3
+FATIGUE_PLACES = 20
+FREE_TIMES = 3  # a course may be shown so often before it tires
 
 
 def _table(model: Any) -> str:
@@ -62,12 +64,14 @@ SELECT
           AND (valid_until IS NULL OR valid_until > %(now)s)),
     (SELECT json_build_array(v.version, v.path, v.name) FROM {_table(ServingPointer)} p
         JOIN {_table(ModelVersion)} v ON v.id = p.version_id WHERE p.id = 1),
-    (SELECT json_object_agg(course, times) FROM (
-        SELECT course, count(*) AS times FROM (
-            SELECT items[1:served] AS shown FROM {_table(FeedRequest)}
+    (SELECT json_object_agg(course, json_build_array(times, passed)) FROM (
+        SELECT course, count(*) AS times,
+            count(*) FILTER (WHERE created_at < (SELECT max(occurred_at) FROM seen)) AS passed
+        FROM (SELECT items[1:LEAST(served, {FATIGUE_PLACES})] AS shown, created_at
+            FROM {_table(FeedRequest)}
             WHERE user_id = %(user)s AND created_at > %(since)s
             ORDER BY created_at DESC LIMIT {FATIGUE_REQUESTS}) r, unnest(r.shown) AS course
-        GROUP BY course HAVING count(*) > 3) f),
+        GROUP BY course) f WHERE times > {FREE_TIMES} OR passed > 0),
     (SELECT tags FROM gone)
 """  # noqa: S608  (names of our own tables; values are parameters)
 
@@ -96,7 +100,7 @@ class LearnerState:
     owned: frozenset[int]  # course ids bought or assigned one by one
     scopes: frozenset[str]  # everything the learner may open now
     deleted_tags: frozenset[str]
-    fatigue: dict[int, int]  # course id -> times shown lately, above the free allowance
+    fatigue: dict[int, tuple[int, int]]  # course id -> times shown lately, times passed over
     version: str | None
     version_path: str | None
     version_name: str | None
@@ -132,7 +136,7 @@ def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
         owned=_courses(scopes or []),
         scopes=frozenset(scopes or []),
         deleted_tags=frozenset(deleted or []),
-        fatigue={int(course): int(times) for course, times in (fatigue or {}).items()},
+        fatigue={int(course): (int(n), int(p)) for course, (n, p) in (fatigue or {}).items()},
         version=version,
         version_path=path,
         version_name=name,
