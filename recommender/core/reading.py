@@ -66,6 +66,13 @@ class ReadReport:
         if len(self.bad_rows) < REPORTED_ROWS:
             self.bad_rows.append(BadRow(file, line, reason))
 
+    def sentences(self, most: int = REPORTED_ROWS) -> list[str]:
+        """For people: the first bad rows and the counts; empty when there is nothing to say."""
+        told = [f"{row.file}:{row.line}: {row.reason}" for row in self.bad_rows[:most]]
+        if self.bad:
+            told.append(f"{self.bad} of {self.rows} rows were skipped")
+        return told
+
 
 @dataclass(frozen=True)
 class Dataset:

@@ -8,10 +8,12 @@ from recommender.core.models.ensemble import Ensemble
 from recommender.core.models.ials import IALS
 from recommender.core.models.neighbours import Ease, Transitions
 from recommender.core.models.popular import Popular, Recent
+from recommender.core.models.ratings import MF, ConcatLinear
 from recommender.core.models.tower import HistoryTower
 
 MODELS: dict[str, type[Model]] = {
-    m.name: m for m in (Popular, Recent, IALS, Ease, Transitions, HistoryTower, Ensemble)
+    m.name: m
+    for m in (Popular, Recent, IALS, Ease, Transitions, HistoryTower, Ensemble, MF, ConcatLinear)
 }
 
 

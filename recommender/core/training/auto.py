@@ -13,13 +13,15 @@ from recommender.core.metrics import Held, mean_gain
 from recommender.core.models.base import Model
 from recommender.core.models.ensemble import Ensemble
 from recommender.core.splits import Split, leave_last_out, random_share
-from recommender.core.training.base import FitOptions
+from recommender.core.training.base import FitOptions, config_from
 from recommender.core.training.blending import Board, board, sampled_users, softmax_weights
 from recommender.core.training.registry import make_trainer
 
 ENOUGH_USERS = 5  # below this many validation users nothing can be chosen
 LEAST_SHARE = 0.03  # a lighter member costs more than it gives
 STEPS = 100  # progress units per fit
+EARLY_STOPPED = {"history_tower"}
+Overrides = Mapping[str, Mapping[str, Any]]
 VALIDATED = (("hr", 10), ("ndcg", 10), ("recall", 20))
 
 
@@ -47,7 +49,9 @@ class Fitted:
     chosen: dict[str, Any] = field(default_factory=dict)
 
 
-def candidates(config: AutoConfig, interactions: Interactions) -> list[Candidate]:
+def candidates(
+    config: AutoConfig, interactions: Interactions, overrides: Overrides
+) -> list[Candidate]:
     """What `auto` tries, cheapest first; variants of one model differ in parameters."""
     timed, n = interactions.times is not None, len(interactions.items)
     names = config.candidates
@@ -56,7 +60,9 @@ def candidates(config: AutoConfig, interactions: Interactions) -> list[Candidate
         names = ("popular", *personal)
     found = []
     for name in names:
-        if name in {"ease", "transitions"}:
+        if name in overrides:
+            found.append(Candidate(name, overrides[name]))
+        elif name in {"ease", "transitions"}:
             strengths = (30.0, 300.0) if n <= 4000 else (300.0,)
             found += [Candidate(name, {"regularization": s}) for s in strengths]
         elif name == "ials":
@@ -73,13 +79,43 @@ def fit_auto(
     interactions: Interactions,
     config: AutoConfig | None = None,
     options: FitOptions | None = None,
+    overrides: Overrides | None = None,
 ) -> Fitted:
     """Choose on each user's last event (or a random fifth of them without times), then refit.
+
+    `overrides` gives parameters for candidates by name in place of the built-in variants.
 
     `popular` answers when too few users can be held out. `options.held` is not used. A candidate
     whose numbers diverge is left out and named in `chosen["failed"]`.
     """
-    return _Auto(interactions, config or AutoConfig(), options or FitOptions()).fit()
+    chosen = candidates(config or AutoConfig(), interactions, overrides or {})
+    return _Auto(interactions, config or AutoConfig(), options or FitOptions()).fit(chosen)
+
+
+def fit_named(
+    name: str, params: Mapping[str, Any], interactions: Interactions, options: FitOptions
+) -> Fitted:
+    """`auto`, or one model; a neural one learns its number of epochs on validation first."""
+    if name == "auto":
+        return fit_auto(interactions, config_from(AutoConfig, name, params), options)
+    trainer = make_trainer(name, params)
+    if name not in EARLY_STOPPED:
+        return Fitted(trainer.fit(interactions, options), {}, {})
+    split = validation_split(interactions, options.seed)
+    if len(split.held) < ENOUGH_USERS:
+        return Fitted(trainer.fit(interactions, options), {}, {})
+    first = trainer.fit(split.train, replace(options, held=split.held, checkpoint_dir=None))
+    epochs = max(1, int(first.facts()["epochs"]))
+    again = make_trainer(name, {**params, "epochs": epochs})
+    metrics = {f"{n}@{k}": mean_gain(first, split.train, split.held, k, n) for n, k in VALIDATED}
+    return Fitted(again.fit(interactions, options), metrics, {"epochs": epochs})
+
+
+def validation_split(interactions: Interactions, seed: int) -> Split:
+    """Each user's last event, or a seeded random fifth of them without times."""
+    if interactions.times is not None:
+        return leave_last_out(interactions, min_events=2)
+    return random_share(interactions, seed, min_events=2)
 
 
 @dataclass(frozen=True)
@@ -100,10 +136,9 @@ class _Auto:
         self.begun = time.monotonic()
         self.done = 0
 
-    def fit(self) -> Fitted:
-        tried = candidates(self.config, self.interactions)
+    def fit(self, tried: list[Candidate]) -> Fitted:
         self.total = 2 * len(tried) * STEPS
-        split = self._split()
+        split = validation_split(self.interactions, self.options.seed)
         if len(split.held) < ENOUGH_USERS:
             return self._popular(f"only {len(split.held)} users can be held out")
         held = sampled_users(
@@ -126,11 +161,6 @@ class _Auto:
         }
         metrics = {f"{n}@{k}": scored.mean(weights, k, n) for n, k in VALIDATED}
         return self._refit(trials, weights, metrics, told)
-
-    def _split(self) -> Split:
-        if self.timed:
-            return leave_last_out(self.interactions, min_events=2)
-        return random_share(self.interactions, self.options.seed, min_events=2)
 
     def _try(self, candidate: Candidate, train: Interactions, held: Held) -> Trial | None:
         spent = time.monotonic() - self.begun

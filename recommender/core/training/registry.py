@@ -9,11 +9,13 @@ from recommender.core.errors import UnknownModel
 from recommender.core.models.ials import IALSConfig
 from recommender.core.models.neighbours import EaseConfig, TransitionsConfig
 from recommender.core.models.popular import PopularConfig
+from recommender.core.models.ratings import ConcatLinearConfig, MFConfig
 from recommender.core.models.tower import TowerConfig
 from recommender.core.training.base import Trainer, config_from
 from recommender.core.training.ials import IALSTrainer
 from recommender.core.training.neighbours import EaseTrainer, TransitionsTrainer
 from recommender.core.training.popular import RECENT_DAYS, PopularTrainer, RecentTrainer
+from recommender.core.training.ratings import ConcatLinearTrainer, MFTrainer
 from recommender.core.training.tower import TowerTrainer
 
 Maker = Callable[[Mapping[str, Any]], Trainer]
@@ -23,6 +25,10 @@ TRAINERS: dict[str, Maker] = {
     "recent": lambda p: RecentTrainer(
         config_from(PopularConfig, "recent", {"half_life_days": RECENT_DAYS, **p})
     ),
+    "concat_linear": lambda p: ConcatLinearTrainer(
+        config_from(ConcatLinearConfig, "concat_linear", p)
+    ),
+    "mf": lambda p: MFTrainer(config_from(MFConfig, "mf", p)),
     "ials": lambda p: IALSTrainer(config_from(IALSConfig, "ials", p)),
     "ease": lambda p: EaseTrainer(config_from(EaseConfig, "ease", p)),
     "history_tower": lambda p: TowerTrainer(config_from(TowerConfig, "history_tower", p)),

@@ -1,0 +1,170 @@
+"""What the commands `evaluate` and `recommend` do, without argparse and without Django."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recommender.core.data import Float32, Int32
+from recommender.core.errors import BadParams, DatasetError, NotARatingModel
+from recommender.core.evaluation import evaluate
+from recommender.core.models.ratings import MF, ConcatLinear
+from recommender.core.reading import Dataset, read_dataset
+from recommender.core.serving import top_k
+from recommender.core.training.auto import fit_named
+from recommender.core.training.base import FitOptions
+from recommender.core.training.registry import TRAINERS, make_trainer
+from recommender.core.training.tuning import SPACES, tuned
+
+RATING_MODEL = "mf"
+
+
+def parsed_params(text: str) -> dict[str, Any]:
+    """Model parameters from JSON; BadParams unless it is an object."""
+    try:
+        params = json.loads(text or "{}")
+    except (ValueError, RecursionError) as why:
+        raise BadParams(f"--params is not JSON: {why}") from why
+    if not isinstance(params, dict):
+        raise BadParams("--params must be a JSON object")
+    return params
+
+
+def checked_name(name: str, params: Mapping[str, Any], *, several: bool) -> list[str]:
+    """The models that a name stands for; UnknownModel or BadParams before any data is read."""
+    if name == "all" and several:
+        if params:
+            raise BadParams("--params belongs to one model, not to all")
+        return [*TRAINERS, "auto"]
+    if name != "auto":
+        make_trainer(name, params)
+    return [name]
+
+
+def evaluate_folder(
+    folder: str | Path,
+    *,
+    model: str,
+    protocol: str | None = None,
+    k: int = 10,
+    params: Mapping[str, Any] | None = None,
+    tune: int = 0,
+    options: FitOptions | None = None,
+) -> tuple[dict[str, Any] | list[dict[str, Any]], Dataset]:
+    """One result as `contract.md` describes, or a list for the name `all`."""
+    _positive("--k", k)
+    names = checked_name(model, params or {}, several=True)
+    dataset = read_dataset(folder)
+    results = [
+        evaluate(
+            dataset=dataset.name,
+            interactions=dataset.interactions,
+            model=name,
+            protocol=protocol,
+            k=k,
+            params=params,
+            tune=tune if model != "all" or name in SPACES else 0,
+            options=options,
+        )
+        for name in names
+    ]
+    return (results if model == "all" else results[0]), dataset
+
+
+def recommend_folder(
+    folder: str | Path,
+    out: str | Path,
+    *,
+    model: str,
+    k: int = 10,
+    params: Mapping[str, Any] | None = None,
+    tune: int = 0,
+    options: FitOptions | None = None,
+) -> Dataset:
+    """Fit on everything and write the top k unseen items of every user."""
+    _positive("--k", k)
+    checked_name(model, params or {}, several=False)
+    dataset = read_dataset(folder)
+    interactions, options = dataset.interactions, options or FitOptions()
+    chosen = dict(params or {})
+    if tune:
+        chosen = tuned(model, chosen, interactions, tune, options)
+    fitted = fit_named(model, chosen, interactions, options)
+
+    def rows() -> Iterator[tuple[str, int, str, str]]:
+        items = interactions.items.ids(range(len(interactions.items)))
+        for user in range(len(interactions.users)):
+            history = interactions.history(user)
+            scores = fitted.model.score_one(history)
+            name = interactions.users.id(user)
+            for rank, row in enumerate(top_k(scores, k, history.rows), 1):
+                yield name, rank, items[row], f"{scores[row]:.6g}"
+
+    _write(out, ("user_id", "rank", "item_id", "score"), rows())
+    return dataset
+
+
+def rate_folder(
+    folder: str | Path,
+    pairs: str | Path,
+    out: str | Path,
+    *,
+    model: str,
+    params: Mapping[str, Any] | None = None,
+    options: FitOptions | None = None,
+) -> Dataset:
+    """Fit a rating model on everything and answer each `user_id,item_id` row of `pairs`."""
+    name = RATING_MODEL if model == "auto" else model
+    checked_name(name, params or {}, several=False)
+    wanted = _read_pairs(Path(pairs))
+    dataset = read_dataset(folder)
+    ratings = dataset.ratings if len(dataset.ratings) else dataset.interactions
+    if np.isnan(ratings.values).all():
+        raise DatasetError("the dataset holds no ratings to learn from")
+    fitted = make_trainer(name, params or {}).fit(ratings, options or FitOptions())
+    if not isinstance(fitted, MF | ConcatLinear):
+        raise NotARatingModel(f"{name} ranks items and predicts no ratings; use {RATING_MODEL}")
+    users: Int32 = dataset.interactions.users.rows([user for user, _ in wanted])
+    items: Int32 = dataset.interactions.items.rows([item for _, item in wanted])
+    rated: Float32 = fitted.rate(users, items)
+    lines = ((u, i, f"{r:.5f}") for (u, i), r in zip(wanted, rated, strict=True))
+    _write(out, ("user_id", "item_id", "rating"), lines)
+    return dataset
+
+
+def _read_pairs(path: Path) -> list[tuple[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            rows = csv.reader(file)
+            header = [name.strip().lower() for name in next(rows, [])]
+            if "user_id" not in header or "item_id" not in header:
+                raise DatasetError(f"{path.name} must begin with the header user_id,item_id")
+            user, item = header.index("user_id"), header.index("item_id")
+            pairs = []
+            for row in rows:
+                if len(row) <= max(user, item):
+                    raise DatasetError(f"{path.name}, line {rows.line_num}: a field is missing")
+                pairs.append((row[user], row[item]))
+            return pairs
+    except (OSError, csv.Error) as why:
+        raise DatasetError(f"cannot read {path}: {why}") from why
+
+
+def _write(path: str | Path, header: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> None:
+    try:
+        with Path(path).open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+    except OSError as why:
+        raise DatasetError(f"cannot write {path}: {why}") from why
+
+
+def _positive(name: str, value: int) -> None:
+    if value < 1:
+        raise BadParams(f"{name} must be at least 1")

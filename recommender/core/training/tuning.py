@@ -1,0 +1,88 @@
+"""Random search of parameters on validation items alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from recommender.core.data import Interactions
+from recommender.core.errors import BadParams, TrainingDiverged
+from recommender.core.metrics import mean_gain
+from recommender.core.training.auto import ENOUGH_USERS, validation_split
+from recommender.core.training.base import FitOptions
+from recommender.core.training.registry import make_trainer
+
+SPACES: dict[str, dict[str, tuple[float, ...]]] = {
+    "popular": {"half_life_days": (0, 3, 7, 14, 30, 60, 120, 365)},
+    "recent": {"half_life_days": (1, 2, 3, 5, 7, 14, 21)},
+    "ials": {
+        "factors": (16, 32, 64, 96),
+        "alpha": (0.5, 1, 2, 5, 10, 20, 40),
+        "regularization": (0.01, 0.1, 1, 3, 10, 30),
+        "half_life": (0, 5, 10, 20, 40),
+    },
+    "ease": {
+        "regularization": (10, 30, 100, 200, 300, 500, 1000),
+        "half_life": (0, 4, 6, 10, 15, 30),
+    },
+    "transitions": {
+        "regularization": (10, 30, 100, 200, 300, 500, 1000),
+        "half_life": (4, 6, 10, 15, 30),
+        "step_half_life": (1, 2, 3, 4, 8),
+        "step_share": (0.3, 0.4, 0.5, 0.6, 0.7),
+        "window": (3, 5, 10, 20),
+        "decay": (0.5, 0.7, 0.8, 0.9),
+    },
+    "history_tower": {
+        "factors": (32, 64, 96),
+        "learning_rate": (0.002, 0.003, 0.005, 0.01),
+        "weight_decay": (0, 0.02, 0.1),
+        "dropout": (0, 0.1, 0.2, 0.4),
+        "batch": (256, 512, 1024),
+    },
+    "mf": {"factors": (16, 32, 64), "regularization": (5, 8, 12, 15, 20)},
+    "concat_linear": {"learning_rate": (0.003, 0.01, 0.03), "epochs": (5, 10, 20)},
+}
+
+
+def tuned(
+    name: str,
+    params: Mapping[str, Any],
+    interactions: Interactions,
+    trials: int,
+    options: FitOptions,
+) -> dict[str, Any]:
+    """`params` with the best of `trials` draws for whatever they leave open; seeded.
+
+    The first trial is the defaults. BadParams for a model without a search space (`auto` chooses
+    by itself) or when no user can be held out.
+    """
+    if name not in SPACES:
+        raise BadParams(f"{name} cannot be tuned; models that can: {', '.join(SPACES)}")
+    split = validation_split(interactions, options.seed)
+    if len(split.held) < ENOUGH_USERS:
+        raise BadParams(f"only {len(split.held)} users can be held out: too few to tune on")
+    metric, k = ("ndcg", 10) if interactions.times is not None else ("recall", 20)
+    rng = np.random.default_rng(options.seed)
+    told = replace(options, held=split.held, on_progress=None, checkpoint_dir=None)
+    best, best_value = dict(params), -1.0
+    for trial in range(trials):
+        drawn = {key: _drawn(rng, choices) for key, choices in SPACES[name].items() if trial}
+        tried = {**drawn, **params}
+        try:
+            model = make_trainer(name, tried).fit(split.train, told)
+        except TrainingDiverged:
+            value = -1.0  # a divergent draw is simply not the best one
+        else:
+            value = mean_gain(model, split.train, split.held, k, metric)
+        options.tell(trial + 1, trials, {f"{metric}@{k}": value})
+        if value > best_value:
+            best, best_value = tried, value
+    return best
+
+
+def _drawn(rng: np.random.Generator, choices: tuple[float, ...]) -> float:
+    return choices[int(rng.integers(len(choices)))]
