@@ -15,7 +15,6 @@ import pytest
 from devstack.postgres import EmbeddedPostgres
 from tests import ports
 
-ports.prepare()
 _stack = ExitStack()
 atexit.register(_stack.close)
 if not os.environ.get("DATABASE_URL", "").strip():
