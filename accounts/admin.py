@@ -81,6 +81,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin[User]):  # type: ignore[type-arg]
             fixed += ("is_superuser", "is_staff", "groups")
         return fixed
 
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Operators (and with them their passwords) are changed by superusers alone."""
+        if obj is not None and obj.is_staff and not getattr(request.user, "is_superuser", False):
+            return False
+        return bool(super().has_change_permission(request, obj))
+
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """People are switched off: their orders and journals stay."""
         return False

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts import services as accounts
 from accounts.models import User
@@ -100,8 +100,12 @@ def _seen(push: Push, *, followed: bool) -> User | None:
 
 def _recommend(push: Push, user: User | None) -> bytes:
     kpay = settings.KPAY
+    items = suggestions_for(user)
+    with connection.cursor() as cursor:
+        # The feed's own record is committed lazily; this push must be on disk when we answer.
+        cursor.execute("SET LOCAL synchronous_commit TO DEFAULT")
     text = rules.recommend_text(
-        suggestions_for(user),
+        items,
         mp_appid=kpay.wechat.mp_appid,
         home_url=f"{kpay.public_base_url}/",
     )

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from kernel import clock
 from kernel.ids import new_no
@@ -162,8 +163,6 @@ def test_both_clocks_moved_together_still_agree(sandbox):
 
 @pytest.mark.django_db(transaction=True)
 def test_no_client_method_talks_inside_a_transaction(sandbox):
-    from django.db import transaction
-
     before = sandbox.last_call()
     with pytest.raises(RuntimeError), transaction.atomic():
         pay_client().query(new_no())
