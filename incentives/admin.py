@@ -13,6 +13,7 @@ from incentives.models import (
     Coupon,
     CouponTemplate,
     EarningRule,
+    PointClawback,
     PointEntry,
     PointLot,
     PointsWallet,
@@ -136,6 +137,14 @@ class PointEntryAdmin(ReadOnlyAdmin[PointEntry]):
     list_display = ("id", "user", "kind", "delta", "ref", "order_no", "text", "created_at")
     list_filter = ("kind", "created_at")
     search_fields = ("=ref", "=order_no", "=user__username")
+    list_select_related = ("user",)
+
+
+@admin.register(PointClawback)
+class PointClawbackAdmin(ReadOnlyAdmin[PointClawback]):
+    list_display = ("out_refund_no", "order_no", "user", "points", "taken", "created_at")
+    list_filter = ("created_at",)
+    search_fields = ("=out_refund_no", "=order_no", "=user__username")
     list_select_related = ("user",)
 
 

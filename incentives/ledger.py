@@ -93,10 +93,10 @@ def points_return(
 
 def points_claw(
     wallet: PointsWallet, *, points: int, first_lot_id: int, order_no: str, ref: str, text: str
-) -> None:
+) -> int:
     """Take back `points` (≥ 1) that a refunded purchase had earned, first from its own lot.
 
-    What the user has spent already is kept as the wallet's shortfall.
+    Returns how many the lots held; what was spent already is kept as the wallet's shortfall.
     """
     overdue_expire(wallet)
     lots = sorted(_living(wallet), key=lambda lot: lot.lot_id != first_lot_id)
@@ -106,6 +106,7 @@ def points_claw(
         _take(wallet, parts, PointEntry.Kind.CLAWBACK, ref=ref, order_no=order_no, text=text)
     if points > there:
         _shortfall_add(wallet, points - there)
+    return there
 
 
 def overdue_expire(wallet: PointsWallet) -> int:

@@ -2,13 +2,21 @@
 
 from incentives.models.codes import RedeemCode, RedeemUse
 from incentives.models.coupons import Coupon, CouponTemplate, TemplateUser
-from incentives.models.points import CheckIn, EarningRule, PointEntry, PointLot, PointsWallet
+from incentives.models.points import (
+    CheckIn,
+    EarningRule,
+    PointClawback,
+    PointEntry,
+    PointLot,
+    PointsWallet,
+)
 
 __all__ = [
     "CheckIn",
     "Coupon",
     "CouponTemplate",
     "EarningRule",
+    "PointClawback",
     "PointEntry",
     "PointLot",
     "PointsWallet",

@@ -173,6 +173,37 @@ class PointEntry(models.Model):
         return f"{self.kind} {self.delta:+d}"
 
 
+class PointClawback(models.Model):
+    """What one refund took back of the points that its order had earned, once per refund.
+
+    `taken` came out of lots; the rest was spent already and went to the wallet's shortfall.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        verbose_name=_("用户"),
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    out_refund_no = models.CharField(_("退款单号"), max_length=64, unique=True)
+    order_no = models.CharField(_("订单号"), max_length=32)
+    points = models.PositiveIntegerField(_("应收回"))
+    taken = models.PositiveIntegerField(_("实际收回"))
+    created_at = models.DateTimeField(_("时间"), default=clock.now)
+
+    class Meta:
+        verbose_name = _("积分收回")
+        verbose_name_plural = _("积分收回")
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(taken__lte=F("points")), name="clawback_within_share"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.out_refund_no} {self.taken}/{self.points}"
+
+
 class CheckIn(models.Model):
     """A user came by on this day of the shop's calendar (Asia/Shanghai)."""
 

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from incentives import ledger, rules
 from incentives.locks import wallet_locked
-from incentives.models import EarningRule, PointEntry, PointsWallet
+from incentives.models import EarningRule, PointClawback, PointEntry, PointsWallet
 from incentives.selectors import earned
 from payments.models import Order, Refund
 
@@ -77,7 +77,7 @@ def purchase_reward(*, user_id: int, order_no: str, payable_fen: int) -> int:
 
 @transaction.atomic
 def purchase_clawback(*, user_id: int, order_no: str, out_refund_no: str) -> int:
-    """Take back the refund's share of what the order earned, once; returns that share.
+    """Take back the refund's share of what the order earned, once; returns what it took now.
 
     Shares of all refunds of an order add up to what it earned. What the user has spent already
     goes to the wallet's shortfall, which later points settle. Holds the wallet.
@@ -86,23 +86,31 @@ def purchase_clawback(*, user_id: int, order_no: str, out_refund_no: str) -> int
     if refund.cause not in CAUSES_OF_ITS_OWN:
         return 0
     wallet = wallet_locked(user_id)
+    if PointClawback.objects.filter(out_refund_no=out_refund_no).exists():
+        return 0
     got = PointEntry.objects.filter(
         user_id=user_id,
         kind=PointEntry.Kind.EARN,
         ref=f"{EarningRule.Kind.PURCHASE}:{order_no}",
     ).first()
-    if got is None:
+    share = _refund_share(got.delta, refund) if got is not None else 0
+    if got is None or not share:
         return 0
-    share = _refund_share(got.delta, refund)
-    if share:
-        ledger.points_claw(
-            wallet,
-            points=share,
-            first_lot_id=got.lot_id,
-            order_no=order_no,
-            ref=out_refund_no,
-            text=_("退款收回购买积分"),
-        )
+    taken = ledger.points_claw(
+        wallet,
+        points=share,
+        first_lot_id=got.lot_id,
+        order_no=order_no,
+        ref=out_refund_no,
+        text=_("退款收回购买积分"),
+    )
+    PointClawback.objects.create(
+        user_id=user_id,
+        out_refund_no=out_refund_no,
+        order_no=order_no,
+        points=share,
+        taken=taken,
+    )
     return share
 
 
