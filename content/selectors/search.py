@@ -11,10 +11,10 @@ from content import bigrams
 from content.models import Category, Course, Creator, SearchTerm, Tag
 from kernel import clock
 
-# Weights of D, C, B, A: title and subtitle weigh most, then tags and creator, then category.
+# Weights of D, C, B, A. Titles are A, tags and creators B, subtitles and categories C.
 _WEIGHTS = [0.1, 0.2, 0.4, 1.0]
-# ts_rank gives one matching token of weight A 0.61, divided by the number of tokens asked for.
-# Under 0.1 a title shares less than one in six bigrams with the query: noise.
+# ts_rank gives one matching token its weight times 0.61, divided by the number of tokens asked
+# for. Under 0.1 a title shares less than one in six bigrams with the query: noise.
 _LEAST_RANK = 0.1
 _PREFIX_BOOST = 100
 _EXACT_BOOST = 50
@@ -29,7 +29,7 @@ def matching(courses: QuerySet[Course], text: str) -> QuerySet[Course]:
     """
     terms = bigrams.query(text)
     if not terms:
-        return courses.none()
+        return courses.annotate(relevance=Value(0, IntegerField())).none()
     key = bigrams.search_key(text[: bigrams.MAX_QUERY])
     rank = SearchRank(F("search_vector"), _raw(terms), weights=_WEIGHTS)
     boost = Case(

@@ -107,8 +107,10 @@ def course_save(
     course.in_membership = in_membership
     course.cover_url = cover_url[:500]
     course.published_at = _moment(published_at) or course.published_at
+    kept = tags_named(tags)
+    course.tag_names = [tag.name for tag in kept]
     course.save()
-    course.tags.set(tags_named(tags))
+    course.tags.set(kept)
     saved_lessons = {
         _key(row): lesson_save(course_id=course.pk, position=position, **_lesson(row))
         for position, row in enumerate(lessons, start=1)
@@ -193,7 +195,9 @@ def course_refresh(course_id: int) -> Course:
     course.title = one_line(course.title, limit=200)
     course.subtitle = one_line(course.subtitle, limit=200)
     course.intro = sanitised(course.intro)
-    course.tag_names = list(course.tags.values_list("name", flat=True))
+    names = list(course.tags.values_list("name", flat=True))
+    known = [name for name in course.tag_names if name in names]  # the author's order stays
+    course.tag_names = known + [name for name in names if name not in known]
     course.lesson_count = len(lessons)
     course.duration_seconds = sum(lesson.duration_seconds for lesson in lessons)
     course.search_key = bigrams.search_key(course.title)[:200]
@@ -222,14 +226,14 @@ def course_refresh(course_id: int) -> Course:
 def search_document(
     *, title: str, subtitle: str, tags: Sequence[str], creator: str, category: str
 ) -> str:
-    """The tsvector literal of a course: title A, tags and creator B, subtitle C, category D."""
+    """The tsvector literal of a course: title A, tags and creator B, subtitle and category C."""
     return bigrams.vector(
         [
             (title, "A"),
             (creator, "B"),
             *((tag, "B") for tag in tags),
             (subtitle, "C"),
-            (category, "D"),
+            (category, "C"),
         ]
     )
 
