@@ -161,7 +161,14 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "kpay_site.schema.add_error_replies",
     ],
-    "ENUM_NAME_OVERRIDES": {},
+    "ENUM_NAME_OVERRIDES": {
+        "ProductKindEnum": "payments.models.Product.Kind",
+        "ChannelEnum": "payments.models.products.Channel",
+        "CourseKindEnum": "content.models.Course.Kind",
+        "LessonKindEnum": "content.models.Lesson.Kind",
+        "PointEntryKindEnum": "incentives.models.PointEntry.Kind",
+        "OrderStatusEnum": "payments.models.Order.Status",
+    },
 }
 
 CELERY_BROKER_URL = env.broker_url(env.database_url())
@@ -212,6 +219,7 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "django.server": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
         "kombu": {"level": "WARNING"},
     },

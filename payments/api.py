@@ -122,7 +122,13 @@ class QuoteView(ApiView):
 
 
 class OrdersView(ApiView):
-    @extend_schema(summary=_("我的订单"), tags=_ORDERS, parameters=_PAGE, responses=OrdersOutput)
+    @extend_schema(
+        operation_id="orders_list",
+        summary=_("我的订单"),
+        tags=_ORDERS,
+        parameters=_PAGE,
+        responses=OrdersOutput,
+    )
     def get(self, request: Request) -> Response:
         orders = selectors.get_orders_for_user(user=_user(request))
         rows, cursor = paginate(request, orders, order=("-created_at", "-pk"))

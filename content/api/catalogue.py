@@ -50,6 +50,7 @@ class CategoriesView(PublicView):
 
 class CoursesView(PublicView):
     @extend_schema(
+        operation_id="courses_list",
         summary=_("课程列表与搜索"),
         description=_("可按分类、标签、创作者筛选并排序；搜索词没有结果时会记录给运营人员。"),
         tags=_TAG,

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from kernel import clock
@@ -16,6 +17,7 @@ class StrictSerializer(serializers.Serializer[Any]):
     """Plain input or output shape: fields are listed, unknown ones are ignored."""
 
 
+@extend_schema_field({"type": "string", "pattern": r"^\d{1,19}$", "example": "12"})
 class IdField(serializers.Field[int, Any, str, Any]):
     """An id: a string of digits outside, an int inside."""
 
