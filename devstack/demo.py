@@ -67,12 +67,13 @@ def train(stack: Stack, *, again: bool) -> None:
     manage(stack.env, "train", "--wait")
 
 
-def serve(stack: Stack) -> None:
+def serve(stack: Stack, token: str) -> None:
     """Say where things are and stay until Ctrl-C or a child's end."""
     password = operator_password(stack.state / "operator-password")
     say("")
     say(f"  API 文档 / docs      {stack.web}/api/docs/")
     say(f"  运营后台 / admin     {stack.web}/admin/    {OPERATOR} / {password}")
+    say(f"  学员令牌 / bearer    {token}  (Authorize, 2 h)")
     say(f"  微信沙箱 / sandbox   {stack.sandbox}/_sandbox/state")
     say("  Ctrl-C 结束 / stops everything")
     while True:
@@ -96,10 +97,11 @@ def main() -> int:
         with running() as stack:
             load_shop(stack, os.environ.get("DATASET"))
             train(stack, again=options.retrain)
-            Journey(stack).walk()
+            journey = Journey(stack)
+            journey.walk()
             say(f"✔ 全部步骤通过 / every step held ({time.monotonic() - began:.0f} s)")
             if not options.exit:
-                serve(stack)
+                serve(stack, journey.token)
     except (PostgresFailed, StartFailed, StepFailed) as error:
         print(f"✘ {error}", file=sys.stderr, flush=True)
         return 1

@@ -24,6 +24,7 @@ class Journey:
         self.stack = stack
         self.http = requests.Session()
         self.mark = 0
+        self.token = ""
 
     def walk(self) -> None:
         """Run all steps; raises `StepFailed` at the first that does not hold."""
@@ -90,7 +91,8 @@ class Journey:
         code = self.platform("POST", f"/users/{self.person['openid']}/login")["code"]
         session = self.call("POST", "/auth/wechat/login", {"code": code})
         self.check(session["user"]["is_new"], "a new WeChat user must become a new learner")
-        self.http.headers["Authorization"] = f"Bearer {session['access']}"
+        self.token = str(session["access"])
+        self.http.headers["Authorization"] = f"Bearer {self.token}"
         self.step(
             "微信登录 / login by code2session",
             f"learner {session['user']['id']} · {session['user']['nickname']}",

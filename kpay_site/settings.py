@@ -160,6 +160,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "kpay_site.schema.add_error_replies",
+        "kpay_site.examples.add",
     ],
     "ENUM_NAME_OVERRIDES": {
         "ProductKindEnum": "payments.models.Product.Kind",
