@@ -1,5 +1,6 @@
 """Shapes of feedback's calls."""
 
+from math import isfinite
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -13,15 +14,24 @@ MAX_INTERVALS = 200
 MAX_SECONDS = 1_000_000_000
 
 
+class NumberField(serializers.FloatField):
+    """A finite number; JSON has no NaN, but Python reads one from the text "nan"."""
+
+    def to_internal_value(self, data: Any) -> float:
+        value = super().to_internal_value(data)
+        if not isfinite(value):
+            self.fail("invalid")
+        return value
+
+
 class IntervalField(serializers.ListField):
     """[from, to] in seconds of the lesson; fractions are rounded to the nearest second."""
 
-    child = serializers.FloatField(min_value=0, max_value=MAX_SECONDS)
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_length=2, max_length=2, **kwargs)
+    child = NumberField(min_value=0, max_value=MAX_SECONDS)
 
     def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, list) or len(data) != 2:
+            raise serializers.ValidationError(_("区间须为 [起点, 终点]。"))
         start, end = (int(value + 0.5) for value in super().to_internal_value(data))
         if end < start:
             raise serializers.ValidationError(_("区间的终点不能早于起点。"))
@@ -38,10 +48,10 @@ class ProgressInput(StrictSerializer):
     intervals = serializers.ListField(
         child=IntervalField(), max_length=MAX_INTERVALS, help_text=_("本次上报看过的区间(秒)")
     )
-    rate = serializers.FloatField(
+    rate = NumberField(
         required=False, min_value=0.1, max_value=16, help_text=_("播放倍速，默认 1，最多按 3 计")
     )
-    position_seconds = serializers.FloatField(
+    position_seconds = NumberField(
         required=False, min_value=0, max_value=MAX_SECONDS, help_text=_("当前播放位置")
     )
 
