@@ -56,14 +56,14 @@ class PayInput(StrictSerializer):
 class ProductOutput(StrictSerializer):
     id = serializers.CharField()
     title = serializers.CharField()
-    kind = serializers.ChoiceField(choices=Product.Kind.choices)
+    kind = serializers.CharField(help_text=_("course、bundle、plan 或 gift"))
     scope = serializers.CharField()
     price_fen = serializers.IntegerField(
         allow_null=True, help_text=_("当前售价；该平台不可售时为 null")
     )
     list_fen = serializers.IntegerField(help_text=_("原价"))
     member_fen = serializers.IntegerField(allow_null=True, help_text=_("会员价"))
-    channels = serializers.ListField(child=serializers.ChoiceField(choices=Channel.choices))
+    channels = serializers.ListField(child=serializers.CharField(), help_text=_("可用的支付渠道"))
 
 
 class PlanOutput(StrictSerializer):
@@ -74,7 +74,7 @@ class PlanOutput(StrictSerializer):
     scope = serializers.CharField()
     price_fen = serializers.IntegerField(allow_null=True)
     list_fen = serializers.IntegerField()
-    channels = serializers.ListField(child=serializers.ChoiceField(choices=Channel.choices))
+    channels = serializers.ListField(child=serializers.CharField(), help_text=_("可用的支付渠道"))
 
 
 class PlansOutput(StrictSerializer):

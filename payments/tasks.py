@@ -17,6 +17,7 @@ from payments.models import Order, Payment, Refund
 from payments.services.attempts import next_payment_check
 from payments.services.endings import next_order_sweep
 from payments.services.notices import parked_event_retry
+from payments.services.quotes import quotes_forget
 from payments.services.refunds import next_refund_check
 
 SCHEDULE = {
@@ -27,7 +28,7 @@ SCHEDULE = {
         "payments.send_refunds",
         "payments.retry_events",
     )
-}
+} | {"payments.forget_quotes": {"task": "payments.forget_quotes", "schedule": 3600.0}}
 # A task ends well before the broker believes its worker dead (visibility 120 s).
 _BUDGET_SECONDS = 20.0
 _MOST = 200
@@ -106,3 +107,9 @@ def _send_one_refund() -> bool:
 def retry_events() -> int:
     """Notices that came before what they speak of."""
     return _work(parked_event_retry)
+
+
+@shared_task(name="payments.forget_quotes", ignore_result=True)
+def forget_quotes() -> int:
+    """Quotes that nobody used."""
+    return quotes_forget()

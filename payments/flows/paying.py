@@ -1,11 +1,13 @@
 """Asking for money, and asking what became of it."""
 
 import logging
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
 
 from accounts.selectors import openid_for
+from kernel import clock
 from kernel.transactions import retrying
 from payments import selectors
 from payments.channels import PayChannel, Prepare, channel_named
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# D3: a prepay_id lives two hours; asking again with the same number and words renews it.
+_PREPARED_FOR = timedelta(minutes=110)
+# D3: time_expire lies at least a minute ahead. An attempt that outlives its order by that is
+# closed at the platform when the order ends.
+_SHORTEST = timedelta(seconds=70)
 # Refusals of a prepay after which the number is settled: query it (`wechat.md` D6).
 _SETTLED = {"ORDERPAID", "ORDER_CLOSED", "OUT_TRADE_NO_USED"}
 
@@ -42,9 +49,8 @@ def order_pay(
     if not openid:
         raise PayerUnknown
     payment = payment_open(order_id=order.pk, channel=channel, payer_openid=openid)
-    if payment.prepared is None:
-        payment.prepared = _prepare(way, order, payment, client_ip)
-    return payment, way.params(payment.prepared)
+    prepared = _fresh(payment) or _prepare(way, order, payment, client_ip)
+    return payment, way.params(prepared)
 
 
 def allowed_channels(order: Order) -> list[str]:
@@ -53,6 +59,14 @@ def allowed_channels(order: Order) -> list[str]:
     lines = order.lines.select_related("product")
     allowed = [table.channels(line.product) for line in lines]
     return [c for c in allowed[0] if all(c in more for more in allowed[1:])] if allowed else []
+
+
+def _fresh(payment: Payment) -> dict[str, Any] | None:
+    """What the platform answered for this attempt, while it still honours that."""
+    prepared: dict[str, Any] | None = payment.prepared
+    if prepared is None or datetime.fromisoformat(prepared["until"]) <= clock.now():
+        return None
+    return prepared
 
 
 def _prepare(way: PayChannel, order: Order, payment: Payment, client_ip: str) -> dict[str, Any]:
@@ -64,7 +78,7 @@ def _prepare(way: PayChannel, order: Order, payment: Payment, client_ip: str) ->
                 description=title if len(order.lines.all()) == 1 else _("%s等") % title,
                 amount_fen=payment.amount_fen,
                 payer_openid=payment.payer_openid,
-                expires_at=order.expires_at,
+                expires_at=max(order.expires_at, payment.created_at + _SHORTEST),
                 client_ip=client_ip,
             )
         )
@@ -75,6 +89,7 @@ def _prepare(way: PayChannel, order: Order, payment: Payment, client_ip: str) ->
                 status=Order.objects.values_list("status", flat=True).get(pk=order.pk)
             ) from refused
         raise
+    prepared["until"] = (clock.now() + _PREPARED_FOR).isoformat()
     payment_prepared(payment_id=payment.pk, prepared=prepared)
     return prepared
 

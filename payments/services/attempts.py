@@ -47,7 +47,7 @@ def payment_open(*, order_id: int, channel: str, payer_openid: str) -> Payment:
 def payment_prepared(*, payment_id: int, prepared: dict[str, Any]) -> None:
     """The platform knows the number; the client may ask for the money."""
     note_rank(LockRank.PAYMENT)
-    Payment.objects.filter(pk=payment_id, status=Payment.Status.CREATED).update(
+    Payment.objects.filter(pk=payment_id, status__in=OPEN).update(
         status=Payment.Status.PREPARED, prepared=prepared
     )
 

@@ -60,6 +60,18 @@ def quote_make(
     )
 
 
+KEEP_UNUSED = timedelta(days=7)
+
+
+def quotes_forget(*, limit: int = 5000) -> int:
+    """Quotes that ran out a week ago and became no order are gone; returns how many."""
+    old = Quote.objects.filter(expires_at__lt=clock.now() - KEEP_UNUSED, order=None)
+    forgotten, _each = Quote.objects.filter(
+        pk__in=list(old.values_list("pk", flat=True)[:limit])
+    ).delete()
+    return forgotten
+
+
 def _items(user: "User", items: Sequence[Mapping[str, int]], platform: str) -> list[rules.Item]:
     """The products with their prices for this buyer now."""
     ids = [item["product_id"] for item in items]

@@ -11,8 +11,10 @@ from payments.models import Effect, Entitlement, Journal, Order, Payment, Quote,
 from payments.ports import Discounts, NoDiscounts, register_discount_source
 from payments.rules import RefundFacts
 from payments.services import entitlement_grant, entitlement_revoke, order_make, quote_make
+from payments.services.attempts import payment_open
 from payments.services.endings import order_end
 from payments.services.fulfilment import payment_succeeded
+from payments.services.quotes import quotes_forget
 from payments.services.refunds import refund_told
 from tests.payments.conftest import attempt, money_for, pay, sums
 
@@ -186,6 +188,42 @@ def test_money_for_what_is_owned_meanwhile_is_double_money(buyer, course, pendin
     assert (first.status, second.status) == ("paid", "closed")
     assert Refund.objects.get().cause == "duplicate_payment"
     assert Entitlement.objects.filter(user=buyer).count() == 1
+
+
+def test_a_second_payment_of_a_paid_order_goes_back(course, pending):
+    order = pending(course(price_fen=9900))
+    attempts = [attempt(order), payment_open(order_id=order.pk, channel="native", payer_openid="")]
+
+    for payment in attempts:
+        payment_succeeded(facts=money_for(payment))
+
+    refund = Refund.objects.get()
+    assert (refund.payment, refund.cause) == (attempts[1], "duplicate_payment")
+    assert list(Payment.objects.order_by("pk").values_list("effective", flat=True)) == [True, False]
+    assert Order.objects.get().status == "paid"
+
+
+def test_another_open_attempt_of_a_paid_order_is_closed_soon(course, pending):
+    order = pending(course())
+    paid = attempt(order)
+    other = payment_open(order_id=order.pk, channel="native", payer_openid="")
+
+    payment_succeeded(facts=money_for(paid))
+
+    other.refresh_from_db()
+    assert other.next_check_at <= clock.now()
+
+
+def test_unused_quotes_are_forgotten_after_a_week(buyer, course, pending):
+    items = [{"product_id": course().pk, "quantity": 1}]
+    order = pending(course())
+    fresh = quote_make(user=buyer, items=items, platform="android")
+    old = quote_make(user=buyer, items=items, platform="android")
+    long_ago = clock.now() - timedelta(days=8)
+    Quote.objects.filter(pk__in=[old.pk, order.quote_id]).update(expires_at=long_ago)
+
+    assert quotes_forget() == 1
+    assert set(Quote.objects.values_list("pk", flat=True)) == {fresh.pk, order.quote_id}
 
 
 def test_what_is_owned_is_not_sold_again(course, pending):

@@ -1,0 +1,81 @@
+"""Operators see all of the money and change none of it."""
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+from payments.ledger import Side, post
+from payments.models import ChannelRule, Product, RefundLine
+from payments.services.notices import other_notice
+from payments.services.refunds import stray_refund
+from tests.payments.conftest import attempt, pay
+
+pytestmark = pytest.mark.django_db
+
+MODELS = sorted(apps.get_app_config("payments").get_models(), key=lambda m: m.__name__)
+EDITABLE = {"Product", "Plan", "ChannelRule"}
+
+
+@pytest.fixture
+def office(course, plan, pending):
+    """An operator's browser, in a shop where one of everything has happened."""
+    order = pending(course(price_fen=9900))
+    payment = pay(order)
+    refund = stray_refund(order=order, payment=payment, cause="late_payment")
+    RefundLine.objects.create(refund=refund, line=order.lines.get(), amount_fen=9900)
+    other_notice(event_id="1", event_type="COMPLAINT.CREATE", body=b'{"id":"1"}')
+    post(kind="share", ref="1", sides=[Side("creator_payable:7", -300), Side("revenue", 300)])
+    ChannelRule.objects.create(platform="h5", channel="jsapi", allowed=False)
+    attempt(pending(plan().product))
+    client = Client()
+    client.force_login(User.objects.create_superuser("boss"))
+    return client
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
+def test_every_table_has_a_list_that_opens_and_searches(office, model):
+    name = f"admin:payments_{model._meta.model_name}_changelist"
+
+    for query in ("", "?q=12345"):
+        assert office.get(reverse(name) + query).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
+def test_every_row_opens(office, model):
+    name = f"admin:payments_{model._meta.model_name}_change"
+    row = model.objects.order_by("pk")[0]
+
+    assert office.get(reverse(name, args=[row.pk])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "model", [m for m in MODELS if m.__name__ not in EDITABLE], ids=lambda m: m.__name__
+)
+def test_money_is_read_only(rf, model):
+    request = rf.get("/")
+    request.user = User(is_staff=True, is_superuser=True)
+    page = admin.site.get_model_admin(model)
+
+    assert not page.has_add_permission(request)
+    assert not page.has_change_permission(request)
+    assert not page.has_delete_permission(request)
+
+
+def test_a_price_is_changed_in_the_admin_within_its_bounds(office):
+    product = Product.objects.get(kind="course")
+    address = reverse("admin:payments_product_change", args=[product.pk])
+    form = {
+        "title": "新名称", "list_fen": 9900, "price_fen": 5000, "channels": "jsapi,virtual",
+        "member_scope": "membership:vip", "active": "on", "promo_from_0": "", "promo_from_1": "",
+        "promo_until_0": "", "promo_until_1": "",
+    }  # fmt: skip
+
+    changed = office.post(address, form)
+    refused = office.post(address, {**form, "price_fen": 10000})
+
+    assert (changed.status_code, refused.status_code) == (302, 200)
+    product.refresh_from_db()
+    assert (product.title, product.price_fen) == ("新名称", 5000)
