@@ -75,9 +75,11 @@ def snapshot() -> tuple[Interactions, Cleaning]:
     Item ids are the published courses' keys as text: courses that nobody has touched are
     candidates too. Rows come through a server-side cursor, so memory holds columns alone.
     """
+    outermost = not connection.in_atomic_block  # only then can the isolation still be chosen
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            if outermost:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             cursor.execute(ITEMS_SQL)
             courses = [row[0] for row in cursor.fetchall()]
         raw = _columns(_rows())

@@ -23,7 +23,8 @@ DEPTH = 200  # courses ranked for one request; its pages never go deeper
 CANDIDATES = 400  # the model's best, before re-ranking
 TRUST_AFTER = 0.5  # liked courses at which model and popularity weigh the same
 INTEREST = 0.6
-CONTEXT = 0.5
+CONTEXT = 0.7
+ALIKE = 0.3  # of the most alike: from here on similarity is the reason
 FATIGUE = 0.05
 PASSED = 0.15  # for each time the learner acted on a list without touching the course
 PASSED_AT_MOST = 2
@@ -148,14 +149,13 @@ def _context(stock: Stock, wish: Wish, codes: NDArray[np.int64]) -> Floats:
     if wish.course_id is None or wish.surface == "home":
         return bonus
     places, likeness = similar_places(stock, wish.course_id, 50)
-    if len(places):
-        bonus[places] = CONTEXT * (0.5 + 0.5 * likeness)
-        codes[places] = SIMILAR
+    bonus[places] = CONTEXT * likeness
+    codes[places[likeness >= ALIKE]] = SIMILAR
     return bonus
 
 
 def similar_places(stock: Stock, course_id: int, k: int) -> tuple[Places, Floats]:
-    """Positions of the courses most like one, best first, with likeness in 0..1.
+    """Positions of the courses most like one, best first, with likeness in 0..1 (1: the most).
 
     The model's neighbours; for a course it does not know, the most popular of its category.
     """
@@ -167,12 +167,13 @@ def similar_places(stock: Stock, course_id: int, k: int) -> tuple[Places, Floats
         ids = stock.loaded.course_ids[rows[0][good]]
         places = np.minimum(np.searchsorted(catalogue.ids, ids), len(catalogue.ids) - 1)
         alive = catalogue.ids[places] == ids
-        return places[alive], unit(likeness[0][good][alive])
+        near = likeness[0][good][alive]
+        return places[alive], near / near.max(initial=np.float32(1e-9))
     if not len(here):
         return np.empty(0, np.int64), np.empty(0, np.float32)
-    near = catalogue.category == catalogue.category[here[0]]
-    near[here[0]] = False
-    scores = np.where(near, stock.calm, np.float32(-np.inf))
+    beside = catalogue.category == catalogue.category[here[0]]
+    beside[here[0]] = False
+    scores = np.where(beside, stock.calm, np.float32(-np.inf))
     places = _best(scores, k)
     return places, unit(scores[places])
 
