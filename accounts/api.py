@@ -80,6 +80,7 @@ class LogoutView(_PublicView):
         tags=_LOGIN_TAG,
         request=LogoutInput,
         responses={204: None},
+        auth=[{"Bearer": []}, {}],  # type: ignore[list-item]
     )
     def post(self, request: Request) -> Response:
         refresh = parse(LogoutInput, request.data)["refresh"]
@@ -88,7 +89,12 @@ class LogoutView(_PublicView):
 
 
 class MeView(ApiView):
-    @extend_schema(summary=_("我的资料"), tags=_ME_TAG, responses=ProfileOutput)
+    @extend_schema(
+        summary=_("我的资料"),
+        description=_("手机号只返回是否已绑定。"),
+        tags=_ME_TAG,
+        responses=ProfileOutput,
+    )
     def get(self, request: Request) -> Response:
         return Response(ProfileOutput(request.user).data)
 
@@ -106,7 +112,12 @@ class MeView(ApiView):
 
 
 class PreferencesView(ApiView):
-    @extend_schema(summary=_("我的偏好设置"), tags=_ME_TAG, responses=PreferencesOutput)
+    @extend_schema(
+        summary=_("我的偏好设置"),
+        description=_("个性化推荐、个性化优惠、营销消息三个开关，默认开启。"),
+        tags=_ME_TAG,
+        responses=PreferencesOutput,
+    )
     def get(self, request: Request) -> Response:
         return Response(PreferencesOutput(request.user).data)
 

@@ -18,13 +18,19 @@ _NOT_FOLLOWING = "43004"  # C7
 def follower_learn(*, openid: str) -> None:
     """The follower's unionid is known where the platform tells it, and joins its user.
 
+    Somebody who followed before this shop was installed counts as a follower from here on.
+
     Safe to repeat. Raises WeChatNotNow and WeChatUncertain: ask again later.
     """
+    # One second back: an unsubscribe of this very moment wins.
+    asked_at = int(clock.timestamp()) - 1
     try:
         info = oa_client().user_info(openid)
     except WeChatRefused as refused:
         logger.warning("a follower's unionid is not to be had: %s", refused.wechat_code)
         return
+    if info.subscribed:
+        accounts.follower_seen(openid=openid, created_at=asked_at, followed=True)
     if info.unionid:
         accounts.identity_joined(openid=openid, unionid=info.unionid)
 

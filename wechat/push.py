@@ -36,6 +36,7 @@ FRESH_SECONDS = 300
 MAX_TEXT_BYTES = 2048  # a passive text reply
 SUCCESS = b"success"
 _LONGEST = 128
+_LAST_SECOND = 2**32
 # Nothing but a declaration may stand before the root: no document type, so no entities.
 _PROLOG = re.compile(r"(<\?xml[^<>]*\?>)?\s*<xml[\s>]")
 # Events that share a second are told apart by the number of what they are about.
@@ -246,7 +247,7 @@ def _check_depth(root: Any) -> None:
 def _push(account: Account, data: dict[str, Any], body: bytes, *, encrypted: bool) -> Push:
     msg_type, openid = _text(data, "MsgType", longest=32), _text(data, "FromUserName", longest=128)
     create_time = _number(data, "CreateTime")
-    if not msg_type or not openid or create_time is None:
+    if not msg_type or not openid or create_time is None or create_time > _LAST_SECOND:
         raise InvalidInput(_("消息缺少必要字段。"))
     event = _text(data, "Event", longest=64)
     event_key = _text(data, "EventKey", longest=1024)

@@ -74,7 +74,7 @@ def follower_seen(*, openid: str, created_at: int, followed: bool = False, scene
     at = datetime.fromtimestamp(created_at, UTC)
     if followed and not _older(at, identity.unfollowed_at):
         identity.followed = True
-        identity.followed_at = at
+        identity.followed_at = max(at, identity.followed_at or at)
     if scene and not identity.entry_scene:
         identity.entry_scene = scene[:128]
     identity.save()

@@ -66,7 +66,8 @@ def test_a_first_message_alone_is_enough_to_learn_who_it_is(account, person):
     account.push("oa", person["oa_openid"], "text", content="在吗")
     deliver_due()
 
-    assert Identity.objects.get(app="oa").user == User.objects.get()
+    known = Identity.objects.get(app="oa")
+    assert (known.user, known.followed) == (User.objects.get(), True)
     assert len(account.calls("/cgi-bin/user/info")) == 1
 
 

@@ -192,6 +192,7 @@ def test_a_push_is_good_for_five_minutes(off, taken):
         TEXT.replace("1234567890123456", "9" * 19),
         TEXT.replace("1234567890123456", "-1"),
         TEXT.replace("oABC", "o" * 129),
+        TEXT.replace("1700000000", "9" * 18),
         TEXT.replace("<CreateTime>1700000000</CreateTime>", ""),
         TEXT.replace("<MsgType><![CDATA[text]]></MsgType>", "<MsgType><a>1</a></MsgType>"),
         '{"FromUserName":"o","MsgType":"text","CreateTime":1e400}',
