@@ -12,7 +12,16 @@ app = Celery("kpay")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-SCHEDULED = ("kernel", "payments", "feedback", "incentives", "recommender", "messaging", "content")
+SCHEDULED = (
+    "kernel",
+    "accounts",
+    "payments",
+    "feedback",
+    "incentives",
+    "recommender",
+    "messaging",
+    "content",
+)
 
 
 @setup_logging.connect
