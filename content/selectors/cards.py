@@ -5,34 +5,25 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.db import connection
 
-from content.models import Course
 from content.rules import rating_mean
 from kernel import clock
 
-# One row of `_ROWS` per course; the order of names is the order of the loop's variables.
-_ROWS = Course.objects.values_list(
-    "id",
-    "title",
-    "subtitle",
-    "cover_url",
-    "kind",
-    "category_id",
-    "category__name",
-    "creator_id",
-    "creator__nickname",
-    "tag_names",
-    "rating_sum",
-    "rating_count",
-    "lesson_count",
-    "learner_count",
-    "published_at",
-    "product__price_fen",
-    "product__list_fen",
-    "product__promo_fen",
-    "product__promo_from",
-    "product__promo_until",
-)
+# Written out, since building the same queryset takes longer than PostgreSQL needs to answer it.
+# The order of columns is the order of names in `_card`.
+_ROWS = """
+SELECT c.id, c.title, c.subtitle, c.cover_url, c.kind, c.category_id, g.name, c.creator_id,
+    m.nickname, c.tag_names, c.rating_sum, c.rating_count, c.lesson_count, c.learner_count,
+    c.published_at, p.price_fen, p.list_fen, p.promo_fen, p.promo_from, p.promo_until
+FROM content_course AS c
+LEFT JOIN content_category AS g ON g.id = c.category_id
+LEFT JOIN content_creator AS m ON m.id = c.creator_id
+LEFT JOIN payments_product AS p ON p.id = c.product_id
+WHERE c.id = ANY(%s) AND c.status = ANY(%s)
+"""
+PUBLISHED = ["published"]
+PUBLISHED_OR_WITHDRAWN = ["published", "withdrawn"]
 
 
 def cards(
@@ -42,8 +33,10 @@ def cards(
     out; `withdrawn=True` keeps the withdrawn ones (for owners' own lists)."""
     if not course_ids:
         return []
-    states = ("published", "withdrawn") if withdrawn else ("published",)
-    rows = _ROWS.filter(pk__in=course_ids, status__in=states)
+    states = PUBLISHED_OR_WITHDRAWN if withdrawn else PUBLISHED
+    with connection.cursor() as cursor:
+        cursor.execute(_ROWS, [list(course_ids), states])
+        rows = cursor.fetchall()
     at = clock.now()
     base = settings.KPAY.public_base_url
     found = {row[0]: _card(row, owned, at, base) for row in rows}
