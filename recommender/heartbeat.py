@@ -25,8 +25,8 @@ class Heartbeat:
     through `FitOptions.should_stop`.
     """
 
-    def __init__(self, run_id: int, lease: uuid.UUID) -> None:
-        self._run_id, self._lease = run_id, lease
+    def __init__(self, run_id: int, lease: uuid.UUID, every: float = EVERY_SECONDS) -> None:
+        self._run_id, self._lease, self._every = run_id, lease, every
         self._end = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._beat, name="training-heartbeat", daemon=True)
@@ -47,7 +47,7 @@ class Heartbeat:
         self._end.set()
         self._thread.join(timeout=30)
         if not self.lost:
-            run_report(run_id=self._run_id, lease=self._lease, **self._told())
+            run_report(run_id=self._run_id, lease=self._lease, **self.told())
 
     def stage(self, name: str, low: float, high: float) -> None:
         """What is done now, and the part of the bar it fills."""
@@ -67,7 +67,8 @@ class Heartbeat:
                     points = self._curves.setdefault(f"{self._stage} {name}", [])
                     points.append([len(points), round(float(value), 6)])
 
-    def _told(self) -> dict[str, Any]:
+    def told(self) -> dict[str, Any]:
+        """Stage, progress and curves as the run's row holds them."""
         with self._lock:
             curves = {
                 name: points[:: max(1, len(points) // MOST_POINTS)]
@@ -77,14 +78,14 @@ class Heartbeat:
 
     def _beat(self) -> None:
         try:
-            while not self._end.wait(EVERY_SECONDS):
+            while not self._end.wait(self._every):
                 self._once()
         finally:
             connection.close()
 
     def _once(self) -> None:
         try:
-            if not run_report(run_id=self._run_id, lease=self._lease, **self._told()):
+            if not run_report(run_id=self._run_id, lease=self._lease, **self.told()):
                 self.lost = True
                 self._end.set()
         except Error:

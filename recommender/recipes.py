@@ -12,8 +12,8 @@ from typing import Any
 from recommender.core.data import Interactions
 from recommender.core.models.base import Model
 from recommender.core.models.ensemble import Ensemble
-from recommender.core.training.auto import AutoConfig, fit_auto
-from recommender.core.training.base import FitOptions, config_from
+from recommender.core.training.auto import fit_named
+from recommender.core.training.base import FitOptions
 from recommender.core.training.registry import make_trainer
 
 Recipe = dict[str, Any]  # {"members": [{"name", "params", "weight"}]}
@@ -30,11 +30,11 @@ class Made:
 def make(
     name: str, params: Mapping[str, Any], interactions: Interactions, options: FitOptions
 ) -> Made:
-    """Fit the named model; `auto` chooses and blends on validation events of its own."""
-    if name != "auto":
-        model = make_trainer(name, params).fit(interactions, options)
-        return Made(model, recipe_of(model), {})
-    fitted = fit_auto(interactions, config_from(AutoConfig, "auto", params), options)
+    """Fit the named model; `auto` chooses and blends on validation events of its own.
+
+    UnknownModel, BadParams or TrainingDiverged where that cannot be.
+    """
+    fitted = fit_named(name, params, interactions, options)
     return Made(fitted.model, recipe_of(fitted.model), fitted.chosen)
 
 

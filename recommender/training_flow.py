@@ -230,7 +230,7 @@ class _Training:
             raise
 
     def _note(self, **changes: Any) -> None:
-        if not run_report(run_id=self.run_row.pk, lease=self.lease, **changes):
+        if not run_report(run_id=self.run_row.pk, lease=self.lease, **self.beat.told(), **changes):
             raise LeaseLost
 
 
