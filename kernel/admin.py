@@ -84,3 +84,4 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin[IdempotencyKey]):
 @admin.register(Heartbeat)
 class HeartbeatAdmin(ReadOnlyAdmin[Heartbeat]):
     list_display = ("name", "beat_at")
+    search_fields = ("name",)

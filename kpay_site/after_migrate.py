@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from django.apps import apps
+from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import Group
 from django.db import connections
 
@@ -27,6 +28,9 @@ def restore(using: str = "default", **kwargs: Any) -> None:
     if "plan" in kwargs:
         _views(using)
     if "plan" in kwargs or not Group.objects.using(using).exists():
+        # Django makes each app's permissions at that app's turn, and this app comes first.
+        for config in apps.get_app_configs():
+            create_permissions(config, verbosity=0, using=using)
         roles.sync()
 
 

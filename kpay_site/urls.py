@@ -3,7 +3,6 @@
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
-
 from rest_framework.negotiation import DefaultContentNegotiation
 
 from kpay_site import health
@@ -37,6 +36,6 @@ urlpatterns = [
 ]
 
 handler400 = "kernel.api.views.handler400"
-handler403 = "kernel.api.views.handler403"
-handler404 = "kernel.api.views.handler404"
+handler403 = "dashboard.refusals.handler403"
+handler404 = "dashboard.refusals.handler404"
 handler500 = "kernel.api.views.handler500"

@@ -1,0 +1,57 @@
+"""Figures per day as unfold's Chart.js component takes them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+# Labels below the axis that still have room; Chart.js leaves the others out.
+MOST_LABELS = 8
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line or one row of bars. None is a gap. `colour` is a CSS variable of the theme."""
+
+    label: str
+    values: Sequence[float | None]
+    colour: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart over days with its total; `url` leads to the rows of the whole period."""
+
+    key: str
+    title: str
+    total: str
+    kind: str
+    days: Sequence[date]
+    series: Sequence[Series]
+    url: str
+
+    @property
+    def data(self) -> str:
+        """JSON for the component's `data`."""
+        return json.dumps(
+            {
+                "labels": [f"{day:%m-%d}" for day in self.days],
+                "datasets": [self._dataset(series) for series in self.series],
+            },
+            ensure_ascii=False,
+        )
+
+    def _dataset(self, series: Series) -> dict[str, Any]:
+        dataset: dict[str, Any] = {
+            "label": series.label,
+            "data": list(series.values),
+            "borderColor": f"var({series.colour})",
+            "backgroundColor": f"var({series.colour})",
+            "displayYAxis": True,
+            "maxTicksXLimit": MOST_LABELS,
+        }
+        if self.kind == "bar":
+            return {**dataset, "maxBarThickness": 22, "borderRadius": 4}
+        # One day between two gaps has no line to be seen by.
+        return {**dataset, "tension": 0.3, "pointStyle": "circle", "pointRadius": 2}

@@ -1,0 +1,25 @@
+"""What an operator reads where the admin says no. Elsewhere the API's error shape is right."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+
+from kernel.api import views
+
+ADMIN = "/admin/"
+
+
+def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """403 as a page in the admin, as JSON elsewhere."""
+    if not request.path.startswith(ADMIN):
+        return views.handler403(request, exception)
+    text = _("您的角色不能查看这个页面，或不能执行这个操作。如有需要，请联系管理员。")
+    return render(request, "dashboard/refused.html", {"text": text}, status=403)
+
+
+def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404 as a page in the admin, as JSON elsewhere."""
+    if not request.path.startswith(ADMIN):
+        return views.handler404(request, exception)
+    text = _("没有这个页面，或这条记录已不存在。")
+    return render(request, "dashboard/refused.html", {"text": text}, status=404)
