@@ -67,7 +67,8 @@ def spoiled(plain: Json, kind: str) -> Json:
     """The same object with one lie in it."""
     lie = dict(plain)
     if kind == "wrong_mchid":
-        lie["mchid"] = "1" + str(plain.get("mchid", ""))[1:-1] + "7"
+        mchid = str(plain.get("mchid", ""))
+        lie["mchid"] = mchid[:-1] + ("8" if mchid.endswith("7") else "7")
     if kind == "wrong_appid":
         lie["appid"] = "wx" + secrets.token_hex(8)
     if kind == "wrong_amount" and isinstance(plain.get("amount"), dict):
