@@ -10,7 +10,7 @@ from accounts.selectors import openid_for
 from kernel import clock
 from kernel.transactions import retrying
 from payments import selectors
-from payments.channels import PayChannel, Prepare, channel_named
+from payments.channels import PayChannel, Prepare, channel_named, channels_ready
 from payments.channels.protocol import Trade, TradeState
 from payments.errors import ChannelNotAllowed, FactsDiffer, OrderNotPending, PayerUnknown
 from payments.models import Order, Payment
@@ -54,11 +54,11 @@ def order_pay(
 
 
 def allowed_channels(order: Order) -> list[str]:
-    """Channels that every line of the order may be paid through on its platform."""
+    """Channels that are built and that every line may be paid through on the order's platform."""
     table = selectors.channel_table(order.platform)
     lines = order.lines.select_related("product")
     allowed = [table.channels(line.product) for line in lines]
-    return [c for c in allowed[0] if all(c in more for more in allowed[1:])] if allowed else []
+    return [c for c in channels_ready() if all(c in each for each in allowed)]
 
 
 def _fresh(payment: Payment) -> dict[str, Any] | None:

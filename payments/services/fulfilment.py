@@ -45,9 +45,13 @@ def payment_told(facts: rules.PaidFacts) -> Payment | None:
     """
     if not facts.transaction_id:
         raise FactsDiffer("transaction_id")
-    rows = Payment.objects.filter(
-        Q(out_trade_no=facts.out_trade_no) | Q(transaction_id=facts.transaction_id)
-    ).select_related("order")
+    rows = (
+        Payment.objects.filter(
+            Q(out_trade_no=facts.out_trade_no) | Q(transaction_id=facts.transaction_id)
+        )
+        .select_related("order")
+        .only("out_trade_no", "amount_fen", "payer_openid", "order__user_id")
+    )
     by_no = {row.out_trade_no: row for row in rows}
     known = by_no.pop(facts.out_trade_no, None)
     if by_no:
@@ -68,7 +72,11 @@ def take_money(known: Payment, facts: rules.PaidFacts) -> Payment:
         if payment.transaction_id != facts.transaction_id:
             raise FactsDiffer("transaction_id")
         return payment
-    lines = list(OrderLine.objects.filter(order_id=order_id).order_by("line_no"))
+    lines = list(
+        OrderLine.objects.filter(order_id=order_id)
+        .only("order_id", "kind", "scope", "period")
+        .order_by("line_no")
+    )
     cause = _stray_cause(order, lines)
     at = _succeed(payment, facts, effective=cause is None)
     if cause is None:
