@@ -7,11 +7,14 @@ from django.db.models import QuerySet
 from django.forms import BaseModelForm
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from import_export.admin import ImportExportModelAdmin
 from unfold.admin import StackedInline
+from unfold.contrib.import_export.forms import ExportForm, ImportForm
 from unfold.decorators import action, display
 
 from content import services
 from content.models import Category, Course, Creator, Lesson, SearchMiss, SearchTerm, Tag
+from content.resources import CourseResource
 from content.rules import rating_mean
 from kernel.admin import ModelAdmin, ReadOnlyAdmin
 from kernel.errors import DomainError
@@ -55,9 +58,12 @@ class LessonInline(StackedInline):  # type: ignore[misc]
 
 
 @admin.register(Course)
-class CourseAdmin(ModelAdmin[Course]):
+class CourseAdmin(ModelAdmin[Course], ImportExportModelAdmin):  # type: ignore[misc]
     """Status moves through the actions alone, so that products follow and events are told."""
 
+    resource_classes = (CourseResource,)
+    import_form_class = ImportForm
+    export_form_class = ExportForm
     list_display = (
         "title",
         "status_label",
