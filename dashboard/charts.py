@@ -42,16 +42,43 @@ class Chart:
             ensure_ascii=False,
         )
 
+    @property
+    def options(self) -> str:
+        """JSON for the component's `options`; the theme sets the colour of the grids."""
+        ticks = {"color": "#9ca3af", "maxRotation": 0}
+        line = {"display": False}
+        return json.dumps(
+            {
+                "animation": False,
+                "responsive": True,
+                "maintainAspectRatio": False,
+                "interaction": {"mode": "index", "intersect": False},
+                "plugins": {"legend": {"display": False}},
+                "scales": {
+                    "x": {
+                        "border": line,
+                        "grid": {"display": False},
+                        "ticks": {**ticks, "maxTicksLimit": MOST_LABELS},
+                    },
+                    "y": {
+                        "beginAtZero": True,
+                        "border": line,
+                        "grid": {"tickLength": 0},
+                        "ticks": {**ticks, "maxTicksLimit": 5, "padding": 8},
+                    },
+                },
+            }
+        )
+
     def _dataset(self, series: Series) -> dict[str, Any]:
         dataset: dict[str, Any] = {
             "label": series.label,
             "data": list(series.values),
             "borderColor": f"var({series.colour})",
             "backgroundColor": f"var({series.colour})",
-            "displayYAxis": True,
-            "maxTicksXLimit": MOST_LABELS,
         }
         if self.kind == "bar":
             return {**dataset, "maxBarThickness": 22, "borderRadius": 4}
         # One day between two gaps has no line to be seen by.
-        return {**dataset, "tension": 0.3, "pointStyle": "circle", "pointRadius": 2}
+        points = {"pointStyle": "circle", "pointRadius": 2, "pointBorderWidth": 0}
+        return {**dataset, **points, "tension": 0.3, "borderWidth": 2}

@@ -1,5 +1,6 @@
 """How a figure is written for operators."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -29,14 +30,15 @@ def share(part: float | None) -> str:
     return "—" if part is None else f"{part:.1%}"
 
 
-def change_text(part: float | None) -> str:
-    """Today against yesterday in words."""
-    if part is None:
-        return _("昨日无数据")
-    if round(part, 3) == 0:
-        return _("与昨日持平")
-    direction = _("较昨日 ↑ %(share)s") if part > 0 else _("较昨日 ↓ %(share)s")
-    return direction % {"share": f"{abs(part):.0%}"}
+def money(fen: int) -> str:
+    """`123456789` → `¥1,234,567.89`."""
+    sign = "-" if fen < 0 else ""
+    return f"{sign}¥{abs(fen) // 100:,}.{abs(fen) % 100:02d}"
+
+
+def yesterday(figures: Sequence[int], write: Callable[[int], str] = number) -> str:
+    """The whole of yesterday beside a day that still runs: a percentage would mislead."""
+    return _("昨日 %(figure)s") % {"figure": write(figures[-2])}
 
 
 def age_text(age: timedelta) -> str:

@@ -13,13 +13,12 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from dashboard import metrics
 from dashboard.charts import Chart, Series
-from dashboard.figures import Card, age_text, change_text, number, share
+from dashboard.figures import Card, age_text, money, number, share, yesterday
 from dashboard.links import row_url, rows_url, within
 from dashboard.periods import LENGTHS, Period, chosen_length
 from dashboard.waiting import waiting
 from feedback.models import Event
 from kernel import clock
-from kernel.money import yuan
 from payments.models import Order, Product
 from recommender.models import ModelVersion, TrainingRun
 
@@ -44,6 +43,7 @@ def home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     lines = waiting(may_view)
     return {
         **context,
+        "title": _("经营概览"),
         "today": period.last,
         "now": clock.now(),
         "length": length,
@@ -69,7 +69,7 @@ def _sales(period: Period, may_view: MayView) -> tuple[list[Card], list[Chart]]:
             key="orders",
             label=_("今日成交订单"),
             value=number(sold.orders[-1]),
-            note=change_text(metrics.change(sold.orders)),
+            note=yesterday(sold.orders),
             meaning=_("今天支付成功的订单数，含免费订单"),
             url=today,
             icon="shopping_bag",
@@ -77,10 +77,10 @@ def _sales(period: Period, may_view: MayView) -> tuple[list[Card], list[Chart]]:
         Card(
             key="revenue",
             label=_("今日收入"),
-            value=f"¥{yuan(sold.net_fen[-1])}",
-            note=_("已退 ¥%(back)s") % {"back": yuan(back)}
+            value=money(sold.net_fen[-1]),
+            note=_("已退 %(back)s") % {"back": money(back)}
             if back
-            else change_text(metrics.change(sold.net_fen)),
+            else yesterday(sold.net_fen, money),
             meaning=_("今天支付的订单金额，减去这些订单已退的金额"),
             url=today,
             icon="payments",
@@ -92,7 +92,7 @@ def _sales(period: Period, may_view: MayView) -> tuple[list[Card], list[Chart]]:
         Chart(
             key="revenue",
             title=_("收入（元）"),
-            total=f"¥{yuan(sum(sold.net_fen))}",
+            total=money(sum(sold.net_fen)),
             kind="bar",
             days=period.days,
             series=[Series(_("收入"), net_yuan, "--color-primary-600")],
@@ -123,7 +123,7 @@ def _learners(period: Period, may_view: MayView) -> tuple[list[Card], list[Chart
             key="new",
             label=_("今日新增学员"),
             value=number(fresh[-1]),
-            note=change_text(metrics.change(fresh)),
+            note=yesterday(fresh),
             meaning=_("今天首次微信登录的账号数"),
             url=rows_url(User, **joined, **within("date_joined", today)),
             icon="person_add",
@@ -132,7 +132,7 @@ def _learners(period: Period, may_view: MayView) -> tuple[list[Card], list[Chart
             key="active",
             label=_("今日活跃学员"),
             value=number(active[-1]),
-            note=change_text(metrics.change(active)),
+            note=yesterday(active),
             meaning=_("今天至少产生一次行为的学员数，不含导入的数据"),
             url=seen,
             icon="groups",
@@ -234,7 +234,7 @@ def _latest(may_view: MayView) -> list[dict[str, Any]] | None:
             "user": str(order.user),
             "status": order.get_status_display(),
             "kind": "success" if order.status == Order.Status.PAID else "warning",
-            "amount": f"¥{yuan(order.payable_fen)}",
+            "amount": money(order.payable_fen),
             "paid_at": order.paid_at,
         }
         for order in metrics.orders_latest()
@@ -251,7 +251,7 @@ def _best(period: Period, may_view: MayView) -> list[dict[str, Any]] | None:
             "title": seller.title,
             "url": row_url(Product, seller.product_id) if may_view(Product) else "",
             "sold": seller.sold,
-            "money": f"¥{yuan(seller.net_fen)}",
+            "money": money(seller.net_fen),
             "width": round(100 * seller.net_fen / most) if most else 0,
         }
         for seller in found

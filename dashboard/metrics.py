@@ -3,7 +3,6 @@
 Days are the shop's (Asia/Shanghai). A list of figures is aligned with `period.days`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -195,10 +194,3 @@ def orders_latest(limit: int = 6) -> QuerySet[Order]:
         .select_related("user")
         .order_by("-paid_at")[:limit]
     )
-
-
-def change(figures: Sequence[float]) -> float | None:
-    """Today against yesterday as a share (0.25: a quarter more); None without a yesterday."""
-    if len(figures) < 2 or not figures[-2]:
-        return None
-    return (figures[-1] - figures[-2]) / figures[-2]

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from dashboard import metrics
-from dashboard.figures import age_text, change_text
+from dashboard.figures import age_text, money, yesterday
 from dashboard.periods import Period, chosen_length
 from kernel import clock
 from recommender.models import ModelVersion, ServingPointer, TrainingRun
@@ -150,17 +150,15 @@ def test_the_latest_orders_come_newest_first():
 
 
 @pytest.mark.parametrize(
-    ("figures", "said"),
-    [
-        ([4, 5], "较昨日 ↑ 25%"),
-        ([4, 1], "较昨日 ↓ 75%"),
-        ([4, 4], "与昨日持平"),
-        ([0, 3], "昨日无数据"),
-        ([3], "昨日无数据"),
-    ],
+    ("fen", "said"), [(0, "¥0.00"), (5, "¥0.05"), (123_456_789, "¥1,234,567.89"), (-50, "-¥0.50")]
 )
-def test_today_is_told_against_yesterday(figures, said):
-    assert change_text(metrics.change(figures)) == said
+def test_money_is_written_in_yuan(fen, said):
+    assert money(fen) == said
+
+
+def test_yesterday_stands_beside_a_day_that_still_runs():
+    assert yesterday([3, 1200, 4]) == "昨日 1,200"
+    assert yesterday([3, 1200, 4], money) == "昨日 ¥12.00"
 
 
 @pytest.mark.parametrize(
