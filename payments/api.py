@@ -27,11 +27,13 @@ from payments.serializers import (
     ProductOutput,
     QuoteInput,
     QuoteOutput,
+    RefundOutput,
     order_json,
     pay_json,
     plan_json,
     product_json,
     quote_json,
+    refund_json,
 )
 from payments.services.orders import order_make
 from payments.services.quotes import quote_make
@@ -205,3 +207,15 @@ class OrderCheckView(ApiView):
         user = _user(request)
         ratelimit.hit(f"order-check:{user.pk}", limit=60, seconds=60)
         return Response(order_json(order_check(user=user, no=no)))
+
+
+class RefundView(ApiView):
+    @extend_schema(
+        summary=_("退款进度"),
+        description=_("no 即 out_refund_no；关单后到账或重复支付的款项会自动全额退回。"),
+        tags=_ORDERS,
+        parameters=[OpenApiParameter("no", OpenApiTypes.STR, OpenApiParameter.PATH)],
+        responses=RefundOutput,
+    )
+    def get(self, request: Request, no: str) -> Response:
+        return Response(refund_json(selectors.get_refund_for_user(user=_user(request), no=no)))

@@ -126,3 +126,13 @@ def get_order_for_user(*, user: "User", no: str) -> Order:
         return get_orders_for_user(user=user).get(no=no)
     except Order.DoesNotExist:
         raise NotFound from None
+
+
+def get_refund_for_user(*, user: "User", no: str) -> Refund:
+    """A refund of one of the user's orders. Raises `NotFound`."""
+    if not no.isascii() or not no.isdigit() or len(no) > 64:
+        raise NotFound
+    try:
+        return Refund.objects.select_related("order").get(out_refund_no=no, order__user_id=user.pk)
+    except Refund.DoesNotExist:
+        raise NotFound from None

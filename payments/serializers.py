@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from kernel.api import IdField, StrictSerializer
 from kernel.api.fields import rfc3339
-from payments.models import Order, Payment, Plan, Product, Quote
+from payments.models import Order, Payment, Plan, Product, Quote, Refund
 from payments.models.products import Channel, Platform
 from payments.selectors import ChannelTable
 
@@ -159,6 +159,12 @@ class PayOutput(StrictSerializer):
     )
 
 
+class RefundOutput(OrderRefundOutput):
+    order_no = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    success_at = serializers.DateTimeField(allow_null=True)
+
+
 def _id(value: int | None) -> str | None:
     return None if value is None else str(value)
 
@@ -237,15 +243,25 @@ def order_json(order: Order) -> dict[str, Any]:
             }
             for line in order.lines.all()
         ],
-        "refunds": [
-            {
-                "no": refund.out_refund_no,
-                "status": refund.status,
-                "amount_fen": refund.amount_fen,
-                "cause": refund.cause,
-            }
-            for refund in order.refunds.all()
-        ],
+        "refunds": [_refund_json(refund) for refund in order.refunds.all()],
+    }
+
+
+def _refund_json(refund: Refund) -> dict[str, Any]:
+    return {
+        "no": refund.out_refund_no,
+        "status": refund.status,
+        "amount_fen": refund.amount_fen,
+        "cause": refund.cause,
+    }
+
+
+def refund_json(refund: Refund) -> dict[str, Any]:
+    return {
+        **_refund_json(refund),
+        "order_no": refund.order.no,
+        "created_at": rfc3339(refund.created_at),
+        "success_at": rfc3339(refund.success_at),
     }
 
 

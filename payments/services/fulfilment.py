@@ -148,7 +148,8 @@ def order_fulfil(
 ) -> None:
     """The held, pending order is paid: discounts redeemed, journal posted, rights granted.
 
-    `payment` is None for an order over 0 fen. Needs the buyer's turn.
+    `payment` is None for an order over 0 fen, whose discounts are redeemed already. Needs the
+    buyer's turn.
     """
     if not rules.may_move(rules.ORDER_MOVES, order.status, Order.Status.PAID):
         raise InvariantBroken("only a pending order is paid")
@@ -158,7 +159,7 @@ def order_fulfil(
     order.paid_at = at
     order.next_sweep_at = None
     order.save(update_fields=["status", "paid_at", "next_sweep_at"])
-    if order.coupon_id is not None or order.points_used:
+    if payment is not None and (order.coupon_id is not None or order.points_used):
         discount_source().redeem(discounts_of(order))
     if order.total_fen:
         ledger.post_sale(

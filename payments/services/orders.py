@@ -1,6 +1,7 @@
 """Making orders."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from payments import selectors
 from payments.errors import AlreadyOwned, QuoteExpired, QuoteUsed
 from payments.locks import buyer_turn, quote_locked
 from payments.models import Entitlement, Order, OrderLine, Product, Quote
-from payments.ports import discount_source
+from payments.ports import OrderDiscounts, discount_source
 from payments.services.endings import discounts_of
 from payments.services.fulfilment import order_fulfil
 from payments.services.quotes import quote_make
@@ -47,11 +48,28 @@ def order_make(
         quote = _usable_quote(quote_id, user.pk)
     _refuse_owned(user.pk, quote.lines)
     order, lines = _create(quote, clock.now())
-    if order.coupon_id is not None or order.points_used:
-        discount_source().reserve(discounts_of(order))
-    if order.payable_fen == 0:
-        order_fulfil(order=order, lines=lines, payment=None, at=order.created_at)
+    if order.payable_fen:
+        if order.coupon_id is not None or order.points_used:
+            discount_source().reserve(discounts_of(order))
+        return order
+    _spend_now(discounts_of(order))
+    order_fulfil(order=order, lines=lines, payment=None, at=order.created_at)
     return order
+
+
+def _spend_now(whole: OrderDiscounts) -> None:
+    """Reserve and redeem in one transaction: the coupon through and through, then the points.
+
+    Redeeming the coupon after reserving points would go back in the lock order.
+    """
+    parts = []
+    if whole.coupon_id is not None:
+        parts.append(replace(whole, points=0, points_value_fen=0))
+    if whole.points:
+        parts.append(replace(whole, coupon_id=None, coupon_fen=0))
+    for part in parts:
+        discount_source().reserve(part)
+        discount_source().redeem(part)
 
 
 def _usable_quote(quote_id: int, user_id: int) -> Quote:

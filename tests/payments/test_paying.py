@@ -20,7 +20,7 @@ from payments.models import (
     PlatformEvent,
     Refund,
 )
-from tests.builders import client_for
+from tests.builders import client_for, make_learner
 from tests.payments.conftest import make_buyer, sums
 from wechat.pay import pay_client
 
@@ -252,6 +252,9 @@ def test_money_after_cancelling_goes_back_by_itself(sandbox, http, course, order
     assert (refund.cause, refund.status, refund.amount_fen) == ("late_payment", "succeeded", 9900)
     assert (payment.refunding_fen, payment.refunded_fen) == (0, 9900)
     assert status_of(order) == "cancelled"
+    shown = http.get(f"/api/v1/refunds/{refund.out_refund_no}").json()
+    assert (shown["status"], shown["order_no"]) == ("succeeded", order.no)
+    assert client_for(make_learner()).get(f"/api/v1/refunds/{shown['no']}").status_code == 404
     assert not Entitlement.objects.exists()
     assert sums(refund.out_refund_no) == {"suspense": 9900, "cash:jsapi": -9900}
 
