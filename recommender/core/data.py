@@ -119,6 +119,8 @@ class History:
     weights: Float32  # [n], 1 is an ordinary interaction
     times: Float64 | None = None  # [n], Unix seconds
     user: int = -1
+    # what models worked out on the way: scoring and explaining ask for the same things
+    noted: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(

@@ -26,17 +26,25 @@ class Ensemble(Model):
 
     def score_one(self, history: History) -> Float32:
         total = np.zeros(len(self.items), np.float32)
+        deviations = []
         for member, weight in zip(self.members, self.weights, strict=True):
-            scores = standardized(member.score_one(history))
-            scores *= np.float32(weight)
-            total += scores
+            scores = member.score_one(history)
+            deviation = _deviation(scores)
+            deviations.append(deviation)
+            if deviation > 0:
+                shifted = scores - scores.mean(dtype=np.float32)
+                shifted *= np.float32(weight / deviation)
+                total += shifted
+        history.noted[id(self)] = deviations
         return total
 
     def contributions(self, history: History, item_rows: Int32) -> Float32:
         """The members' contributions on the common scale; the user's means are left out."""
         total = np.zeros((len(item_rows), len(history)), np.float32)
-        for member, weight in zip(self.members, self.weights, strict=True):
-            deviation = _deviation(member.score_one(history))
+        if id(self) not in history.noted:
+            self.score_one(history)
+        deviations = history.noted[id(self)]
+        for member, weight, deviation in zip(self.members, self.weights, deviations, strict=True):
             if deviation > 0:
                 part = member.contributions(history, item_rows)
                 total += np.float32(weight / deviation) * part

@@ -21,9 +21,9 @@ class IALSConfig:
     factors: int = 64
     iterations: int = 15
     alpha: float = 10.0
-    regularization: float = 0.01
+    regularization: float = 30.0
     cg_steps: int = 3
-    half_life: float = 0.0  # events; discounts older items at fold-in; 0: all count the same
+    half_life: float = 8.0  # events; discounts older items at fold-in; 0: all count the same
 
 
 @dataclass(frozen=True, eq=False)

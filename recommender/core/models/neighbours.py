@@ -33,11 +33,13 @@ class Neighbours:
 
     def between(self, rows: Int32, item_rows: Int32) -> Float32:
         """[item_rows, rows]: the weight from each of `rows` to each of `item_rows`."""
-        columns, values = self.columns[rows], self.values[rows]
-        found = np.empty((len(item_rows), len(rows)), np.float32)
-        for n, item in enumerate(item_rows):
-            found[n] = np.sum(values, axis=1, where=columns == item)
-        return found
+        asked, past = len(item_rows), len(rows)
+        place = np.full(len(self.columns), asked)  # the place after the last is for all others
+        place[item_rows] = np.arange(asked)
+        cells = place[self.columns[rows]] * past + np.arange(past)[:, None]
+        summed = np.bincount(cells.ravel(), self.values[rows].ravel(), (asked + 1) * past)
+        found: Float32 = summed.reshape(asked + 1, past).astype(np.float32)
+        return found[place[item_rows]]
 
     def best(self, row: int, k: int) -> tuple[Int32, Float32]:
         """Up to k neighbours of one item with positive weight, best first."""

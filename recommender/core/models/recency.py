@@ -16,13 +16,18 @@ def recency(history: History, half_life: float) -> Float32:
     n = len(history)
     if half_life <= 0 or history.times is None or n == 0:
         return np.ones(n, np.float32)
-    return np.exp2(-ages(history.times) / half_life).astype(np.float32)
+    age = history.noted.get("ages")
+    if age is None:
+        age = history.noted["ages"] = ages(history.times)
+    return np.exp2(age * (-1 / half_life)).astype(np.float32)
 
 
 def ages(times: np.ndarray) -> np.ndarray:
     """[n], events after each one; events of the same second share their mean."""
     n = len(times)
     age = np.arange(n - 1, -1, -1, dtype=np.float64)
+    if (times[1:] != times[:-1]).all():
+        return age
     starts = np.flatnonzero(np.concatenate([[True], np.diff(times) != 0]))
     counts = np.diff(np.append(starts, n))
     return np.repeat(np.add.reduceat(age, starts) / counts, counts)

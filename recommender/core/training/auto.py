@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,11 +14,18 @@ from recommender.core.models.base import Model
 from recommender.core.models.ensemble import Ensemble
 from recommender.core.splits import Split, leave_last_out, random_share
 from recommender.core.training.base import FitOptions, config_from
-from recommender.core.training.blending import Board, board, sampled_users, softmax_weights
+from recommender.core.training.blending import (
+    Board,
+    board,
+    greedy_weights,
+    sampled_users,
+    softmax_weights,
+)
 from recommender.core.training.registry import make_trainer
 
 ENOUGH_USERS = 5  # below this many validation users nothing can be chosen
 LEAST_SHARE = 0.03  # a lighter member costs more than it gives
+SMALL_CATALOGUE = 4000  # items up to which a closed form takes seconds
 STEPS = 100  # progress units per fit
 EARLY_STOPPED = {"history_tower"}
 Overrides = Mapping[str, Mapping[str, Any]]
@@ -60,19 +67,29 @@ def candidates(
         names = ("popular", *personal)
     found = []
     for name in names:
+        variants: Sequence[Mapping[str, Any]]
         if name in overrides:
-            found.append(Candidate(name, overrides[name]))
-        elif name in {"ease", "transitions"}:
-            strengths = (30.0, 300.0) if n <= 4000 else (300.0,)
-            found += [Candidate(name, {"regularization": s}) for s in strengths]
-        elif name == "ials":
-            found.append(Candidate(name, {"factors": config.factors}))
+            variants = [overrides[name]]
         elif name == "history_tower":
-            params = {"epochs": config.epochs, "factors": config.factors}
-            found.append(Candidate(name, params))
+            variants = [{"epochs": config.epochs, "factors": config.factors}]
         else:
-            found.append(Candidate(name, {}))
+            variants = _variants(name, config, timed=timed, small=n <= SMALL_CATALOGUE)
+        found += [Candidate(name, params) for params in variants]
     return found
+
+
+def _variants(
+    name: str, config: AutoConfig, *, timed: bool, small: bool
+) -> Sequence[Mapping[str, Any]]:
+    """Parameters to try; sparse data want less regularization, data without times less alpha."""
+    if name == "ials":
+        sizes = {"factors": config.factors}
+        if timed:
+            return [sizes]
+        return [sizes | {"alpha": a, "regularization": r} for a, r in ((10, 30), (3, 30), (1, 10))]
+    if name in {"ease", "transitions"}:
+        return [{"regularization": r} for r in ((30.0, 300.0) if small else (300.0,))]
+    return [{}]
 
 
 def fit_auto(
@@ -189,13 +206,16 @@ class _Auto:
         return model
 
     def _weights(self, scored: Board) -> list[float]:
-        """The best by validation among each single model, and the learned blend."""
+        """The best by validation among each single model and two learned blends."""
         count = len(scored.scores)
         options = [[float(n == only) for n in range(count)] for only in range(count)]
         if count > 1:
-            learned = softmax_weights(scored)
-            kept = [w if w >= LEAST_SHARE else 0.0 for w in learned]
-            options.append([w / sum(kept) for w in kept])
+            for blend in (
+                softmax_weights(scored),
+                greedy_weights(scored, self.k, self.metric),
+            ):
+                kept = [w if w >= LEAST_SHARE else 0.0 for w in blend]
+                options.append([w / sum(kept) for w in kept])
         return max(options, key=lambda weights: scored.mean(weights, self.k, self.metric))
 
     def _refit(

@@ -10,32 +10,64 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from recommender.core.data import Float32, Interactions
-from recommender.core.metrics import Held, gains
+from recommender.core.metrics import Held, discounts
 from recommender.core.models.base import Model
 from recommender.core.models.ensemble import standardized
-from recommender.core.serving import top_k
 
 MOST_SCORES = 20_000_000  # users x items of one model held in memory: 80 MB
 
 
 @dataclass(frozen=True)
 class Board:
-    """Standardized scores of several models for the same validation users."""
+    """Standardized scores of several models for the same validation users, seen items at -inf."""
 
     scores: list[Float32]  # one [users, items] per model
-    seen: list[NDArray[np.int32]]  # per user, rows that may not be recommended
     held: Held
 
+    def mixed(self, weights: Sequence[float]) -> Float32:
+        """[users, items] under these weights."""
+        used = [(w, s) for w, s in zip(weights, self.scores, strict=True) if w]
+        total = np.float32(used[0][0]) * used[0][1]
+        for weight, scores in used[1:]:
+            total += np.float32(weight) * scores
+        return total
+
     def mean(self, weights: Sequence[float], k: int, name: str) -> float:
-        """The mean of one of `gains` when the models are summed with these weights."""
-        found = []
-        for n, relevant in enumerate(self.held.item_rows):
-            total = np.zeros(self.scores[0].shape[1], np.float32)
-            for weight, scores in zip(weights, self.scores, strict=True):
-                if weight:
-                    total += np.float32(weight) * scores[n]
-            found.append(gains(top_k(total, k, self.seen[n]), relevant, k)[name])
-        return float(np.mean(found)) if found else 0.0
+        """The mean of hr, ndcg or recall at k when the models are summed with these weights."""
+        return self.judged(self.mixed(weights), k, name)
+
+    def judged(self, total: Float32, k: int, name: str) -> float:
+        found = 0.0
+        discount = discounts(k)
+        for row, relevant in zip(total, self.held.item_rows, strict=True):
+            targets = row[np.asarray(relevant)]
+            ranks = np.count_nonzero(row[None, :] > targets[:, None], axis=1)
+            hits = ranks[ranks < k]
+            if name == "hr":
+                found += float(len(hits) > 0)
+            elif name == "recall":
+                found += len(hits) / len(ranks)
+            else:
+                found += float(discount[hits].sum() / discount[: len(ranks)].sum())
+        return found / max(len(total), 1)
+
+
+def greedy_weights(board: Board, k: int, name: str, steps: int = 12) -> list[float]:
+    """Add one model at a time, repeats allowed; the best sum on the way, scaled to sum to 1.
+
+    Ensemble selection of Caruana et al. 2004.
+    """
+    counts = [0] * len(board.scores)
+    kept, best = counts, -1.0
+    total = np.zeros(board.scores[0].shape, np.float32)
+    for _ in range(steps):
+        values = [board.judged(total + scores, k, name) for scores in board.scores]
+        chosen = int(np.argmax(values))
+        counts = [count + (n == chosen) for n, count in enumerate(counts)]
+        total += board.scores[chosen]
+        if values[chosen] > best:
+            kept, best = counts, values[chosen]
+    return [count / sum(kept) for count in kept]
 
 
 def board(models: Sequence[Model], interactions: Interactions, held: Held) -> Board:
@@ -46,8 +78,9 @@ def board(models: Sequence[Model], interactions: Interactions, held: Held) -> Bo
         filled = np.empty((len(histories), len(interactions.items)), np.float32)
         for n, history in enumerate(histories):
             filled[n] = standardized(model.score_one(history))
+            filled[n, history.rows] = -np.inf
         scores.append(filled)
-    return Board(scores, [history.rows for history in histories], held)
+    return Board(scores, held)
 
 
 def sampled_users(held: Held, n_items: int, most: int, seed: int) -> Held:
@@ -74,13 +107,15 @@ def softmax_weights(board: Board, ridge: float = 1e-3) -> list[float]:
     at = np.stack([s[pairs_user, pairs_item] for s in board.scores])  # [models, pairs]
     reached = at @ share
 
+    unseen = [np.where(np.isfinite(row), 0, -np.inf) for row in board.scores[0]]
+    finite = [np.where(np.isfinite(s), s, np.float32(0)) for s in board.scores]
+
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         gradient = 2 * ridge * weights - reached
         value = float(ridge * weights @ weights - weights @ reached)
         for n in range(users):
-            rows = np.stack([s[n] for s in board.scores])
-            total = weights @ rows
-            total[board.seen[n]] = -np.inf
+            rows = np.stack([s[n] for s in finite])
+            total = weights @ rows + unseen[n]
             top = total.max()
             likely = np.exp(total - top)
             mass = likely.sum()

@@ -13,31 +13,47 @@ from recommender.core.models.ratings import ConcatLinearConfig, MFConfig
 from recommender.core.models.tower import TowerConfig
 from recommender.core.training.base import Trainer, config_from
 from recommender.core.training.ials import IALSTrainer
+from recommender.core.training.mf import MFTrainer
 from recommender.core.training.neighbours import EaseTrainer, TransitionsTrainer
 from recommender.core.training.popular import RECENT_DAYS, PopularTrainer, RecentTrainer
-from recommender.core.training.ratings import ConcatLinearTrainer, MFTrainer
-from recommender.core.training.tower import TowerTrainer
 
-Maker = Callable[[Mapping[str, Any]], Trainer]
+Params = Mapping[str, Any]
 
-TRAINERS: dict[str, Maker] = {
+
+def _recent(params: Params) -> Trainer:
+    told = {"half_life_days": RECENT_DAYS, **params}
+    return RecentTrainer(config_from(PopularConfig, "recent", told))
+
+
+def _concat_linear(params: Params) -> Trainer:
+    config = config_from(ConcatLinearConfig, "concat_linear", params)
+    # torch loads in seconds and 200 MB: only for the models that need it
+    from recommender.core.training.concat_linear import ConcatLinearTrainer  # noqa: PLC0415
+
+    return ConcatLinearTrainer(config)
+
+
+def _history_tower(params: Params) -> Trainer:
+    config = config_from(TowerConfig, "history_tower", params)
+    from recommender.core.training.tower import TowerTrainer  # noqa: PLC0415
+
+    return TowerTrainer(config)
+
+
+TRAINERS: dict[str, Callable[[Params], Trainer]] = {
     "popular": lambda p: PopularTrainer(config_from(PopularConfig, "popular", p)),
-    "recent": lambda p: RecentTrainer(
-        config_from(PopularConfig, "recent", {"half_life_days": RECENT_DAYS, **p})
-    ),
-    "concat_linear": lambda p: ConcatLinearTrainer(
-        config_from(ConcatLinearConfig, "concat_linear", p)
-    ),
+    "recent": _recent,
+    "concat_linear": _concat_linear,
     "mf": lambda p: MFTrainer(config_from(MFConfig, "mf", p)),
     "ials": lambda p: IALSTrainer(config_from(IALSConfig, "ials", p)),
     "ease": lambda p: EaseTrainer(config_from(EaseConfig, "ease", p)),
-    "history_tower": lambda p: TowerTrainer(config_from(TowerConfig, "history_tower", p)),
     "transitions": lambda p: TransitionsTrainer(config_from(TransitionsConfig, "transitions", p)),
+    "history_tower": _history_tower,
 }
 
 
-def make_trainer(name: str, params: Mapping[str, Any] | None = None) -> Trainer:
+def make_trainer(name: str, params: Params | None = None) -> Trainer:
     """The trainer of this name with these parameters; UnknownModel or BadParams otherwise."""
     if name not in TRAINERS:
-        raise UnknownModel(f"no model named {name!r}; known: {', '.join(TRAINERS)}")
+        raise UnknownModel(f"no model named {name!r}; known: auto, {', '.join(TRAINERS)}")
     return TRAINERS[name](params or {})
