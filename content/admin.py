@@ -1,17 +1,19 @@
 """The catalogue in the operators' hands. Saves run through services: clean texts, right index."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.forms import BaseModelForm
+from django.forms import BaseModelForm, DecimalField, ModelForm
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from import_export.admin import ImportExportModelAdmin
 from unfold.admin import StackedInline
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminDecimalFieldWidget
 
+from accounts.models import User
 from content import services
 from content.models import Category, Course, Creator, Lesson, SearchMiss, SearchTerm, Tag
 from content.resources import CourseResource
@@ -19,6 +21,7 @@ from content.rules import rating_mean
 from kernel.admin import ModelAdmin, ReadOnlyAdmin
 from kernel.errors import DomainError
 from kernel.money import yuan
+from kernel.staff import record
 
 
 @admin.register(Category)
@@ -44,6 +47,60 @@ class CreatorAdmin(ModelAdmin[Creator]):
     raw_id_fields = ("user",)
 
 
+class CourseForm(ModelForm[Course]):
+    """The course with its price in yuan; the price itself lives in the main product."""
+
+    price_yuan = DecimalField(
+        label=_("售价(元)"),
+        required=False,
+        min_value=0,
+        max_value=1_000_000,
+        decimal_places=2,
+        widget=UnfoldAdminDecimalFieldWidget,
+        help_text=_("留空表示不单独设置商品；填 0 为免费。"),
+    )
+    list_yuan = DecimalField(
+        label=_("原价(元)"),
+        required=False,
+        min_value=0,
+        max_value=1_000_000,
+        decimal_places=2,
+        widget=UnfoldAdminDecimalFieldWidget,
+        help_text=_("留空则与售价相同。"),
+    )
+
+    class Meta:
+        model = Course
+        fields = (
+            "title",
+            "subtitle",
+            "kind",
+            "in_membership",
+            "category",
+            "creator",
+            "tags",
+            "intro",
+            "cover_url",
+            "publish_at",
+        )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        product = self.instance.product if self.instance.pk else None
+        if product is not None:
+            self.initial["price_yuan"] = yuan(product.price_fen)
+            self.initial["list_yuan"] = yuan(product.list_fen)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        price, listed = cleaned.get("price_yuan"), cleaned.get("list_yuan")
+        if price is None and (listed is not None or self.instance.product_id):
+            self.add_error("price_yuan", _("请填写售价。"))
+        elif price is not None and listed is not None and listed < price:
+            self.add_error("list_yuan", _("原价不能低于售价。"))
+        return cleaned
+
+
 class LessonInline(StackedInline):  # type: ignore[misc]
     model = Lesson
     extra = 0
@@ -61,6 +118,7 @@ class LessonInline(StackedInline):  # type: ignore[misc]
 class CourseAdmin(ModelAdmin[Course], ImportExportModelAdmin):  # type: ignore[misc]
     """Status moves through the actions alone, so that products follow and events are told."""
 
+    form = CourseForm
     resource_classes = (CourseResource,)
     import_form_class = ImportForm
     export_form_class = ExportForm
@@ -100,6 +158,7 @@ class CourseAdmin(ModelAdmin[Course], ImportExportModelAdmin):  # type: ignore[m
                     ("title", "status"),
                     "subtitle",
                     ("kind", "in_membership"),
+                    ("price_yuan", "list_yuan"),
                     ("category", "creator"),
                     "tags",
                     "intro",
@@ -152,7 +211,26 @@ class CourseAdmin(ModelAdmin[Course], ImportExportModelAdmin):  # type: ignore[m
         self, request: HttpRequest, form: BaseModelForm[Any], formsets: Any, change: bool
     ) -> None:
         super().save_related(request, form, formsets, change)
-        services.course_refresh(form.instance.pk)
+        course = services.course_refresh(form.instance.pk)
+        if {"price_yuan", "list_yuan"} & set(form.changed_data):
+            self._price(request, course, form.cleaned_data)
+
+    def _price(self, request: HttpRequest, course: Course, sent: dict[str, Any]) -> None:
+        """Sets the price and keeps who did it; the form has checked the figures."""
+        price, listed = sent["price_yuan"], sent["list_yuan"]
+        product = services.course_price_set(
+            course_id=course.pk,
+            price_fen=int(price * 100),
+            list_fen=None if listed is None else int(listed * 100),
+        )
+        record(
+            by=cast("User", request.user),
+            action="content.course_price_set",
+            target=course.scope,
+            reason=str(_("在课程页修改价格")),
+            price_fen=product.price_fen,
+            list_fen=product.list_fen,
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Courses are withdrawn, not deleted: their owners keep access."""

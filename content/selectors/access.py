@@ -63,14 +63,20 @@ def owned_course_ids(user_id: int) -> set[int]:
 
 
 def is_free(course: Course) -> bool:
-    """Whether nothing has to be bought: the course has no product, or its list price is 0."""
-    return course.product is None or course.product.price_fen == 0
+    """Whether nothing has to be bought: the course's price is 0, or no product opens it.
+
+    One query for a course without a main product: an operator may have made one in payments'
+    own pages, and what has a price is never given away by mistake.
+    """
+    if course.product is not None:
+        return course.product.price_fen == 0
+    return not Product.objects.filter(scope=course.scope).exists()
 
 
 def access_to_course(user: User | None, course: Course) -> Access:
     """What `user` may do with `course`; withdrawn courses stay open to their owners alone.
 
-    At most one query beyond the course and its product.
+    At most two queries beyond the course and its product.
     """
     if user is None or not user.is_authenticated:
         return NO_ACCESS

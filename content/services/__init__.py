@@ -16,8 +16,9 @@ from content.services.figures import (
 from content.services.imports import ImportedCourse, bulk_import_courses
 from content.services.interests import interests_set
 from content.services.playing import play_ticket
+from content.services.pricing import course_price_set
 from content.services.publishing import course_move, course_publish, course_withdraw, publish_due
-from content.services.searches import search_noted
+from content.services.searches import search_noted, searches_forget
 
 __all__ = [
     "ImportedCourse",
@@ -25,6 +26,7 @@ __all__ = [
     "category_save",
     "course_learners_add",
     "course_move",
+    "course_price_set",
     "course_publish",
     "course_rating_add",
     "course_refresh",
@@ -38,4 +40,5 @@ __all__ = [
     "play_ticket",
     "publish_due",
     "search_noted",
+    "searches_forget",
 ]

@@ -183,7 +183,10 @@ def tags_named(names: Sequence[str]) -> list[Tag]:
 @transaction.atomic
 def course_refresh(course_id: int) -> Course:
     """What is derived from a course's rows is right again: clean texts, tags on the card,
-    number and length of lessons, search index. Holds the course's lock; safe to repeat."""
+    main product, number and length of lessons, search index.
+
+    Holds the course's lock; safe to repeat.
+    """
     course = course_locked(course_id)
     lessons = list(course.lessons.all())
     for lesson in lessons:
@@ -198,6 +201,7 @@ def course_refresh(course_id: int) -> Course:
     names = list(course.tags.values_list("name", flat=True))
     known = [name for name in course.tag_names if name in names]  # the author's order stays
     course.tag_names = known + [name for name in names if name not in known]
+    course.product = main_product(course)
     course.lesson_count = len(lessons)
     course.duration_seconds = sum(lesson.duration_seconds for lesson in lessons)
     course.search_key = bigrams.search_key(course.title)[:200]
@@ -214,6 +218,7 @@ def course_refresh(course_id: int) -> Course:
             "subtitle",
             "intro",
             "tag_names",
+            "product",
             "lesson_count",
             "duration_seconds",
             "search_key",
@@ -221,6 +226,14 @@ def course_refresh(course_id: int) -> Course:
         ]
     )
     return course
+
+
+def main_product(course: Course) -> Product | None:
+    """The product whose price the card shows: the one that was set, else the cheapest that
+    opens the course (an operator may have made it in payments' own pages)."""
+    return course.product or (
+        Product.objects.filter(scope=course.scope).order_by("-active", "price_fen", "pk").first()
+    )
 
 
 def search_document(

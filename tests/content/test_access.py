@@ -4,10 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from content.selectors import access_to_course, bought_courses, owned_course_ids
-from content.services import course_move
+from content.selectors import access_to_course, bought_courses, cards, owned_course_ids
+from content.services import course_move, course_refresh
 from kernel import clock
-from payments.services import entitlement_grant, entitlement_revoke, plan_publish
+from payments.services import (
+    entitlement_grant,
+    entitlement_revoke,
+    plan_publish,
+    product_publish,
+)
 from tests.content.shop import make_course
 
 
@@ -55,6 +60,18 @@ def test_a_course_without_product_or_price_is_open_to_everyone_signed_in(learner
     assert access_to_course(user, make_course(price_fen=0)).source == "free"
     assert not access_to_course(None, make_course(price_fen=0)).granted
     assert owned_course_ids(user.pk) == set()
+
+
+def test_a_product_made_in_payments_closes_the_course_and_becomes_its_price(learner):
+    user, course = learner(), make_course(price_fen=None)
+    product_publish(
+        scope=course.scope, title="课", kind="course", price_fen=500, list_fen=500,
+        channels=["jsapi"],
+    )  # fmt: skip
+
+    assert not access_to_course(user, course).granted
+    course_refresh(course.pk)
+    assert cards([course.pk])[0]["price_fen"] == 500
 
 
 def test_a_membership_opens_what_it_covers_until_it_ends(learner, grant):

@@ -9,6 +9,7 @@ from accounts.models import User
 from content import models
 from content.models import Course, SearchMiss
 from content.resources import CourseResource
+from kernel.models import StaffAction
 from tests.content.shop import make_category, make_course, make_creator
 
 PAGES = ["category", "tag", "creator", "course", "searchmiss", "searchterm"]
@@ -42,6 +43,7 @@ def test_saving_a_course_cleans_it_and_makes_it_found(operator):
     lesson = course.lessons.first()
     form = {
         "title": "新的标题", "subtitle": "", "kind": "course", "cover_url": "", "tags": [],
+        "price_yuan": "19.90", "list_yuan": "29.00",
         "intro": "<p>好<script>x</script></p>", "publish_at_0": "", "publish_at_1": "",
         "lessons-TOTAL_FORMS": 1, "lessons-INITIAL_FORMS": 1,
         "lessons-0-id": lesson.pk, "lessons-0-course": course.pk, "lessons-0-title": "一",
@@ -55,10 +57,28 @@ def test_saving_a_course_cleans_it_and_makes_it_found(operator):
     course.refresh_from_db()
     lesson.refresh_from_db()
     assert course.intro == "<p>好</p>"
+    assert (course.product.price_fen, course.product.list_fen) == (1990, 2900)
+    assert StaffAction.objects.get().target == course.scope
     assert (lesson.content, lesson.duration_seconds) == ("<p>字</p>", 10)
     assert course.duration_seconds == 110  # 10 + 100 of the second lesson
     found = operator.get("/api/v1/courses", {"q": "新的"}).json()["items"]
     assert [item["title"] for item in found] == ["新的标题"]
+
+
+def test_a_new_course_with_a_price_is_a_draft_whose_product_waits(operator):
+    form = {
+        "title": "新课", "subtitle": "", "kind": "course", "cover_url": "", "intro": "",
+        "price_yuan": "0.29", "list_yuan": "", "publish_at_0": "", "publish_at_1": "",
+        "lessons-TOTAL_FORMS": 0, "lessons-INITIAL_FORMS": 0,
+    }  # fmt: skip
+
+    refused = operator.post(reverse("admin:content_course_add"), {**form, "list_yuan": "0.28"})
+    made = operator.post(reverse("admin:content_course_add"), form)
+
+    assert refused.status_code == 200
+    assert made.status_code == 302, made.context["errors"]
+    course = Course.objects.get()
+    assert (course.status, course.product.price_fen, course.product.active) == ("draft", 29, False)
 
 
 def test_actions_move_courses_and_say_what_was_refused(operator):

@@ -1,11 +1,14 @@
 """Search over twenty titles: each kind of query finds what it should, first or among the first."""
 
+from datetime import timedelta
+
 import pytest
 
 from content.models import Course, SearchMiss, SearchTerm
 from content.selectors import hot_terms, suggestions
 from content.selectors.courses import find_courses
-from content.services import ImportedCourse, bulk_import_courses
+from content.services import ImportedCourse, bulk_import_courses, searches_forget
+from kernel import clock
 from tests.content.shop import make_category, make_course, make_creator
 
 TITLES = [
@@ -127,3 +130,14 @@ def test_hot_words_are_words_of_the_catalogue_never_learners_free_text(shop, api
 
     assert hot_terms()[:2] == ["瑜伽", "养生"]
     assert "瑜伽的资源" not in hot_terms()
+
+
+def test_words_asked_for_once_are_forgotten_after_a_week(db):
+    at = clock.now()
+    for key, times, days in [("旧", 5, 91), ("一次", 1, 8), ("新", 1, 6), ("常问", 2, 8)]:
+        SearchMiss.objects.create(
+            key=key, query=key, times=times, last_at=at - timedelta(days=days)
+        )
+
+    assert searches_forget() == 2
+    assert set(SearchMiss.objects.values_list("key", flat=True)) == {"新", "常问"}
