@@ -116,7 +116,12 @@ def database_settings(url: str) -> dict[str, object]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": number("KPAY_DB_CONN_MAX_AGE", 600),
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 5, "application_name": "kpay"},
+        "OPTIONS": {
+            "connect_timeout": 5,
+            "application_name": "kpay",
+            # Lets `kernel.sql` prepare; Django's own cursors bind on the client and never do.
+            "prepare_threshold": 5 if flag("KPAY_DB_PREPARE", True) else None,
+        },
         "TEST": {"NAME": text("KPAY_TEST_DB", "test_kpay")},
     }
 

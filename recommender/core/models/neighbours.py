@@ -38,8 +38,8 @@ class Neighbours:
         place[item_rows] = np.arange(asked)
         cells = place[self.columns[rows]] * past + np.arange(past)[:, None]
         summed = np.bincount(cells.ravel(), self.values[rows].ravel(), (asked + 1) * past)
-        found: Float32 = summed.reshape(asked + 1, past).astype(np.float32)
-        return found[place[item_rows]]
+        found: Float32 = summed.reshape(asked + 1, past).astype(np.float32)[place[item_rows]]
+        return found
 
     def best(self, row: int, k: int) -> tuple[Int32, Float32]:
         """Up to k neighbours of one item with positive weight, best first."""
