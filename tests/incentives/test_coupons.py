@@ -68,9 +68,12 @@ def test_the_money_budget_ends_claims_too(learner, template):
     assert not TemplateUser.objects.filter(user=late).exists()
 
 
+@pytest.mark.parametrize(
+    "budget", [{"budget_count": 12}, {"budget_count": None, "budget_fen": 25_999}]
+)
 @pytest.mark.django_db(transaction=True)
-def test_64_clients_get_exactly_the_ten_coupons_that_are_left(learner, template):
-    rule = template(budget_count=12, budget_fen=24_000)
+def test_64_clients_get_exactly_the_ten_coupons_that_are_left(learner, template, budget):
+    rule = template(**budget)
     for _ in range(2):
         coupon_claim(user_id=learner().pk, template_id=rule.pk)
     users = [learner() for _ in range(64)]
@@ -266,3 +269,18 @@ def test_the_database_refuses_two_coupons_on_one_order(learner, template):
         Coupon.objects.filter(pk=two.pk).update(status="reserved", order_no="1")
     with pytest.raises(IntegrityError, match="coupon_held_by_an_order"), transaction.atomic():
         Coupon.objects.filter(pk=two.pk).update(status="reserved")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_16_orders_at_once_one_holds_the_coupon(learner, template):
+    user = learner()
+    coupon = coupon_claim(user_id=user.pk, template_id=template().pk)
+
+    made = all_at_once(
+        16,
+        lambda n: port.reserve(order_of(user, no=f"{n}", coupon_id=coupon.pk, coupon_fen=2000)),
+    )
+
+    assert sum(one is None for one in made) == 1
+    coupon.refresh_from_db()
+    assert made[int(coupon.order_no)] is None

@@ -43,10 +43,13 @@ def test_the_day_of_a_check_in_is_the_shops(learner, days_later):
     assert not after.already
 
 
+@pytest.mark.parametrize("with_wallet", [False, True])
 @pytest.mark.django_db(transaction=True)
-def test_sixteen_check_ins_at_once_earn_once(learner):
+def test_sixteen_check_ins_at_once_earn_once(learner, with_wallet):
     earning_rule_save(key="ci", kind="check_in", points=5)
     user = learner()
+    if with_wallet:
+        PointsWallet.objects.create(user=user)
     before = deadlocks()
 
     done = all_at_once(16, lambda _n: services.check_in(user.pk))

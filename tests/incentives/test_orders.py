@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from feedback.events import LessonFinished
 from incentives.errors import PointsInsufficient
 from incentives.handlers import points_back_for_refund, points_for_purchase
 from incentives.models import PointEntry, PointsWallet
@@ -221,3 +222,41 @@ def test_orders_that_share_coupons_and_points_never_wait_in_a_ring(learner, temp
 def refreshed(row: Any) -> Any:
     row.refresh_from_db()
     return row
+
+
+@pytest.mark.django_db(transaction=True)
+def test_64_order_calls_over_http_spend_exactly_the_balance(learner, api_for, earn):
+    user = learner()
+    earn(user, 1000)
+    things = [product(number) for number in range(64)]
+    clients = [api_for(user) for _ in range(64)]
+    before = deadlocks()
+
+    def order(number: int) -> Any:
+        body = {
+            "items": [{"product_id": str(things[number].pk), "quantity": 1}],
+            "platform": "android",
+            "points": 100,
+        }
+        headers = {"Idempotency-Key": f"k{number}"}
+        return clients[number].post("/api/v1/orders", body, headers=headers)
+
+    replies = all_at_once(64, order)
+
+    assert sorted(reply.status_code for reply in replies) == [201] * 10 + [409] * 54
+    refused = {r.json()["error"]["code"] for r in replies if r.status_code == 409}
+    assert refused == {"points_insufficient"}
+    assert balance_of(user) == 0
+    assert deadlocks() == before
+
+
+def test_a_finished_lesson_that_is_told_through_the_outbox_earns_once(learner):
+    earning_rule_save(key="lf", kind="lesson_finished", points=8)
+    user = learner()
+    event = LessonFinished(user_id=user.pk, lesson_id=5, course_id=1)
+
+    for _ in range(2):
+        outbox.publish(event)
+    outbox.deliver_due()
+
+    assert entries_of(user) == [("earn", 8, "lesson_finished:5")]

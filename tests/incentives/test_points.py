@@ -11,7 +11,14 @@ from incentives.errors import PointsInsufficient
 from incentives.models import PointEntry, PointLot, PointsWallet
 from kernel import clock
 from payments.ports import RefundShare
-from tests.incentives.conftest import balance_of, entries_of, order_of, rests_of
+from tests.incentives.conftest import (
+    all_at_once,
+    balance_of,
+    deadlocks,
+    entries_of,
+    order_of,
+    rests_of,
+)
 
 port = PointsAndCoupons()
 NO = "202611240000000000000001"
@@ -212,3 +219,20 @@ def test_the_database_refuses_a_second_entry_for_one_fact(learner, earn):
         PointEntry.objects.create(
             user=user, lot=other, delta=1, kind="earn", ref="comment_approved:1"
         )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_64_reservations_at_once_spend_exactly_the_balance(learner, earn):
+    """Without the orders' own turn: the wallet alone decides."""
+    user = learner()
+    earn(user, 700, valid_days=10)
+    earn(user, 550, valid_days=20)
+    before = deadlocks()
+
+    made = all_at_once(64, lambda n: port.reserve(order_of(user, no=f"{n}", points=100)))
+
+    assert sum(one is None for one in made) == 12
+    assert {type(one) for one in made} == {type(None), PointsInsufficient}
+    assert balance_of(user) == 50
+    assert rests_of(user) == [0, 50]
+    assert deadlocks() == before
