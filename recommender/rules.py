@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 DISLIKE_STARS = 2.5  # up to here a rating is never a like
 LIKE_STARS = 4.0
@@ -49,6 +50,17 @@ class Past:
     value: float | None
 
 
+BECAUSE = {
+    "purchase": gettext_lazy("因为你购买了《%(title)s》"),
+    "favourite": gettext_lazy("因为你收藏了《%(title)s》"),
+    "share": gettext_lazy("因为你分享过《%(title)s》"),
+    "complete": gettext_lazy("因为你学完了《%(title)s》"),
+    "play": gettext_lazy("因为你学过《%(title)s》"),
+    "question": gettext_lazy("因为你在《%(title)s》里提过问题"),
+    "view": gettext_lazy("因为你看过《%(title)s》"),
+}
+
+
 def because_text(past: Past) -> str:
     """One sentence naming the past course and what the learner did with it."""
     title = past.title
@@ -59,12 +71,4 @@ def because_text(past: Past) -> str:
                 "stars": f"{past.value:g}",
             }
         return _("因为你评价过《%(title)s》") % {"title": title}
-    sentences = {
-        "purchase": _("因为你购买了《%(title)s》"),
-        "favourite": _("因为你收藏了《%(title)s》"),
-        "share": _("因为你分享过《%(title)s》"),
-        "complete": _("因为你学完了《%(title)s》"),
-        "play": _("因为你学过《%(title)s》"),
-        "question": _("因为你在《%(title)s》里提过问题"),
-    }
-    return sentences.get(past.kind, _("因为你看过《%(title)s》")) % {"title": title}
+    return BECAUSE.get(past.kind, BECAUSE["view"]) % {"title": title}

@@ -5,10 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
 
 from content.rules import rating_mean
-from kernel import clock
+from kernel import clock, sql
 
 # Written out, since building the same queryset takes longer than PostgreSQL needs to answer it.
 # The order of columns is the order of names in `_card`.
@@ -20,7 +19,7 @@ FROM content_course AS c
 LEFT JOIN content_category AS g ON g.id = c.category_id
 LEFT JOIN content_creator AS m ON m.id = c.creator_id
 LEFT JOIN payments_product AS p ON p.id = c.product_id
-WHERE c.id = ANY(%s) AND c.status = ANY(%s)
+WHERE c.id = ANY(%s::bigint[]) AND c.status = ANY(%s::text[])
 """
 PUBLISHED = ["published"]
 PUBLISHED_OR_WITHDRAWN = ["published", "withdrawn"]
@@ -34,9 +33,7 @@ def cards(
     if not course_ids:
         return []
     states = PUBLISHED_OR_WITHDRAWN if withdrawn else PUBLISHED
-    with connection.cursor() as cursor:
-        cursor.execute(_ROWS, [list(course_ids), states])
-        rows = cursor.fetchall()
+    rows = sql.rows(_ROWS, [list(course_ids), states])
     at = clock.now()
     base = settings.KPAY.public_base_url
     found = {row[0]: _card(row, owned, at, base) for row in rows}

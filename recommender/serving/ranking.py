@@ -19,8 +19,8 @@ from recommender.models import FeedRule
 from recommender.serving.catalogue import Catalogue, Stock, unit
 from recommender.serving.state import FREE_TIMES, LearnerState
 
-DEPTH = 200  # courses ranked for one request; its pages never go deeper
-CANDIDATES = 400  # the model's best, before re-ranking
+DEPTH = 120  # courses ranked for one request; its pages never go deeper
+CANDIDATES = 300  # the model's best, before re-ranking
 TRUST_AFTER = 0.5  # liked courses at which model and popularity weigh the same
 INTEREST = 0.6
 CONTEXT = 0.7
@@ -30,6 +30,7 @@ PASSED = 0.15  # for each time the learner acted on a list without touching the 
 PASSED_AT_MOST = 2
 TOUCHED = 0.1
 LESS_LIKE = 0.3
+FEW = 3  # disliked courses whose neighbours are looked up
 CATEGORY_SPREAD = 0.03
 CREATOR_SPREAD = 0.015
 SLOT_EVERY = 10  # at most one exploration slot in each ten
@@ -187,7 +188,7 @@ def _dislikes(stock: Stock, state: LearnerState) -> Floats:
         if len(here):
             less[catalogue.creator == catalogue.creator[here[0]]] += LESS_LIKE / 3
             less[catalogue.category == catalogue.category[here[0]]] += LESS_LIKE / 3
-    for course in sorted(state.less_like | state.disliked)[:10]:
+    for course in [*sorted(state.less_like)[:FEW], *state.disliked[:FEW]]:
         places, likeness = similar_places(stock, course, 20)
         less[places] += LESS_LIKE * likeness
     less[catalogue.at(_ids(state.touched))] += TOUCHED

@@ -62,18 +62,29 @@ def _because(
     shares = np.zeros((len(courses), len(history)), np.float32)
     if known.any():
         shares[known] = loaded.model.contributions(history, rows[known])
-    return [_named(share, state) for share in shares]
+    order = np.argsort(-shares, axis=1, kind="stable")[:, :MOST_BECAUSE]
+    best = np.take_along_axis(shares, order, axis=1).tolist()
+    texts: dict[int, str] = {}
+    return [_named(o, b, state, texts) for o, b in zip(order.tolist(), best, strict=True)]
 
 
-def _named(share: np.ndarray, state: LearnerState) -> Reason | None:
-    largest = float(share.max(initial=0))
+def _named(
+    order: list[int], shares: list[float], state: LearnerState, texts: dict[int, str]
+) -> Reason | None:
+    """The past courses that add most; `shares` fall. `texts` keeps each sentence once made."""
+    largest = shares[0]
     if not largest > 0:
         return None
-    order = np.argsort(-share, kind="stable")[:MOST_BECAUSE]
-    named = [state.liked[int(n)].past for n in order if share[n] >= WORTH_NAMING * largest]
-    return Reason(
-        "because_you_liked", rules.because_text(named[0]), tuple(p.course_id for p in named)
-    )
+    named = [
+        state.liked[n].past
+        for n, share in zip(order, shares, strict=True)
+        if share >= WORTH_NAMING * largest
+    ]
+    first = named[0]
+    text = texts.get(first.course_id)
+    if text is None:
+        text = texts[first.course_id] = rules.because_text(first)
+    return Reason("because_you_liked", text, tuple(past.course_id for past in named))
 
 
 def _plain(card: dict[str, Any], code: int, course_id: int | None) -> Reason:

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-from django.db import connection
+import orjson
 
 from content.models import Category, Course
 from feedback.models import CourseHide, Event
-from kernel import clock
+from kernel import clock, sql
 from payments.models import Entitlement
 from recommender import rules
 from recommender.core.data import History
@@ -19,8 +19,8 @@ from recommender.models import FeedRequest, ModelVersion, ServingPointer, TagDel
 from recommender.serving.holder import Loaded
 
 EVENTS = 2000  # newest events looked at for courses that are done with
-RECENT = 50  # newest courses that speak for the learner (`recsys.md`: older ones weigh nothing)
-FATIGUE_REQUESTS = 12
+RECENT = 50  # courses that speak for the learner (`recsys.md`: older ones weigh nothing)
+FATIGUE_REQUESTS = 8
 FATIGUE_DAYS = 3
 FATIGUE_PLACES = 20
 FREE_TIMES = 3  # a course may be shown so often before it tires
@@ -30,31 +30,30 @@ def _table(model: Any) -> str:
     return str(model._meta.db_table)
 
 
-# One row of arrays. `latest` is the newest event of each course and kind; the index of events
-# (user, -occurred_at, including course, type and value) answers it without touching the heap.
+# One row of arrays. The index of events (user, -occurred_at, including course, type and value)
+# answers both `recent` and the courses that are done with, without touching the heap.
 STATE_SQL = f"""
-WITH seen AS MATERIALIZED (
+WITH recent AS MATERIALIZED (
     SELECT course_id, type, value, occurred_at
     FROM {_table(Event)}
     WHERE user_id = %(user)s AND type <> 'impression' AND course_id IS NOT NULL
-    ORDER BY occurred_at DESC LIMIT {EVENTS}
-), latest AS (
-    SELECT DISTINCT ON (course_id, type) course_id, type, value, occurred_at
-    FROM seen ORDER BY course_id, type, occurred_at DESC
+    ORDER BY occurred_at DESC LIMIT {2 * RECENT}
 ), gone AS MATERIALIZED (
     SELECT array_agg(tag::text) AS tags FROM {_table(TagDeletion)} WHERE user_id = %(user)s
 ), past AS (
-    SELECT l.*, c.title, c.category_id, c.creator_id,
+    SELECT r.*, c.title, c.category_id, c.creator_id,
            (SELECT c.tag_names::text[] && g.tags OR k.name = ANY(g.tags) FROM gone g) AS muted
-    FROM (SELECT * FROM latest ORDER BY occurred_at DESC LIMIT {3 * RECENT}) l
-    JOIN {_table(Course)} c ON c.id = l.course_id
+    FROM recent r
+    JOIN {_table(Course)} c ON c.id = r.course_id
     LEFT JOIN {_table(Category)} k ON k.id = c.category_id
 )
 SELECT
     (SELECT json_agg(json_build_array(course_id, type, value, extract(epoch FROM occurred_at),
-        title, COALESCE(muted, false), COALESCE(category_id, 0), COALESCE(creator_id, 0)))
-        FROM past),
-    (SELECT array_agg(DISTINCT course_id) FROM seen
+        title, COALESCE(muted, false)))::text FROM past),
+    (SELECT array_agg(course_id) FROM (
+        SELECT course_id, type FROM {_table(Event)}
+        WHERE user_id = %(user)s AND type <> 'impression' AND course_id IS NOT NULL
+        ORDER BY occurred_at DESC LIMIT {EVENTS}) e
         WHERE type IN ('rating', 'purchase', 'complete')),
     (SELECT array_agg(course_id) FROM {_table(CourseHide)} WHERE user_id = %(user)s),
     (SELECT array_agg(h.course_id) FROM {_table(CourseHide)} h
@@ -62,11 +61,11 @@ SELECT
     (SELECT array_agg(scope) FROM {_table(Entitlement)}
         WHERE user_id = %(user)s AND revoked_at IS NULL AND valid_from <= %(now)s
           AND (valid_until IS NULL OR valid_until > %(now)s)),
-    (SELECT json_build_array(v.version, v.path, v.name) FROM {_table(ServingPointer)} p
+    (SELECT ARRAY[v.version, v.path]::text[] FROM {_table(ServingPointer)} p
         JOIN {_table(ModelVersion)} v ON v.id = p.version_id WHERE p.id = 1),
-    (SELECT json_object_agg(course, json_build_array(times, passed)) FROM (
+    (SELECT json_object_agg(course, json_build_array(times, passed))::text FROM (
         SELECT course, count(*) AS times,
-            count(*) FILTER (WHERE created_at < (SELECT max(occurred_at) FROM seen)) AS passed
+            count(*) FILTER (WHERE created_at < (SELECT max(occurred_at) FROM recent)) AS passed
         FROM (SELECT items[1:LEAST(served, {FATIGUE_PLACES})] AS shown, created_at
             FROM {_table(FeedRequest)}
             WHERE user_id = %(user)s AND created_at > %(since)s
@@ -83,8 +82,6 @@ class Liked:
     past: rules.Past
     weight: float
     at: float
-    category_id: int
-    creator_id: int
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ class LearnerState:
     """Everything a feed needs to know about one learner at one moment."""
 
     liked: list[Liked]  # oldest first, one per course
-    disliked: frozenset[int]  # course ids
+    disliked: list[int]  # course ids, newest first
     touched: frozenset[int]  # viewed or clicked, not done with
     done: frozenset[int]  # rated, purchased, completed
     hidden: frozenset[int]
@@ -103,7 +100,6 @@ class LearnerState:
     fatigue: dict[int, tuple[int, int]]  # course id -> times shown lately, times passed over
     version: str | None
     version_path: str | None
-    version_name: str | None
 
     def history(self, loaded: Loaded) -> History:
         """The liked courses as the model's history, oldest first."""
@@ -119,13 +115,12 @@ def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
         "now": at,
         "since": at - timedelta(days=FATIGUE_DAYS),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(STATE_SQL, values)
-        row = cursor.fetchone()
+    (row,) = sql.rows(STATE_SQL, values)
     past, done, hidden, less_like, scopes, pointer, fatigue, deleted = row
-    liked, disliked, touched = _opinions(past or [])
+    liked, disliked, touched = _opinions(orjson.loads(past) if past else [])
     finished = frozenset(done or [])
-    version, path, name = pointer or (None, None, None)
+    version, path = pointer or (None, None)
+    tired = orjson.loads(fatigue) if fatigue else {}
     return LearnerState(
         liked=liked,
         disliked=disliked,
@@ -136,10 +131,9 @@ def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
         owned=_courses(scopes or []),
         scopes=frozenset(scopes or []),
         deleted_tags=frozenset(deleted or []),
-        fatigue={int(course): (int(n), int(p)) for course, (n, p) in (fatigue or {}).items()},
+        fatigue={int(course): (times, passed) for course, (times, passed) in tired.items()},
         version=version,
         version_path=path,
-        version_name=name,
     )
 
 
@@ -148,31 +142,33 @@ def _courses(scopes: list[str]) -> frozenset[int]:
     return frozenset(int(number) for number in numbers if number.isdigit())
 
 
-def _opinions(past: list[list[Any]]) -> tuple[list[Liked], frozenset[int], frozenset[int]]:
-    """Liked courses (oldest first), disliked ones, and all that were touched.
+def _opinions(past: list[list[Any]]) -> tuple[list[Liked], list[int], frozenset[int]]:
+    """Liked courses (oldest first), disliked ones (newest first), and all that were touched.
 
     Of several events on a course the strongest counts and gives the reason, at the time of the
-    newest; a low rating outweighs everything else.
+    newest; a low rating outweighs everything else. `past` comes newest first.
     """
-    strongest: dict[int, Liked] = {}
+    strongest: dict[int, tuple[float, str, float | None, str]] = {}
     newest: dict[int, float] = {}
-    disliked: set[int] = set()
+    disliked: dict[int, None] = {}
     muted: set[int] = set()
-    for course, kind, value, moment, title, is_muted, category, creator in past:
-        newest[course] = max(moment, newest.get(course, 0.0))
+    for course, kind, value, moment, title, is_muted in past:
+        if newest.get(course, -1.0) < moment:
+            newest[course] = moment
         if is_muted:
             muted.add(course)
         weight = rules.event_weight(kind, value)
         if weight < 0:
-            disliked.add(course)
-        held = strongest.get(course)
-        if weight > 0 and (held is None or weight > held.weight):
-            said = rules.Past(course, title, kind, value)
-            strongest[course] = Liked(said, weight, moment, category, creator)
+            disliked[course] = None
+        elif weight > strongest.get(course, NOTHING)[0]:
+            strongest[course] = (weight, kind, value, title)
     kept = [
-        Liked(one.past, one.weight, newest[course], one.category_id, one.creator_id)
-        for course, one in strongest.items()
+        Liked(rules.Past(course, title, kind, value), weight, newest[course])
+        for course, (weight, kind, value, title) in strongest.items()
         if course not in disliked and course not in muted
     ]
     kept.sort(key=lambda one: (one.at, one.past.course_id))
-    return kept[-RECENT:], frozenset(disliked), frozenset(newest)
+    return kept[-RECENT:], list(disliked), frozenset(newest)
+
+
+NOTHING = (0.0, "", None, "")
