@@ -177,9 +177,9 @@ class Journey:
     def earn_first(self) -> tuple[str, int]:
         """A coupon claimed from the offers, points from today's check-in."""
         offers = self.call("GET", "/offers")["items"]
-        coupon_offer = next((o for o in offers if o["kind"] == "coupon"), None)
-        self.check(coupon_offer is not None, "no coupon is offered")
-        template = str(coupon_offer["id"]).split(":")[-1]
+        coupons = [offer for offer in offers if offer["kind"] == "coupon"]
+        self.check(bool(coupons), "no coupon is offered")
+        template = str(coupons[0]["id"]).split(":")[-1]
         coupon = self.call("POST", "/coupons/claim", {"template_id": template}, expect=201)
         self.call("POST", "/points/check-in")
         balance = self.call("GET", "/points")["balance"]

@@ -9,9 +9,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_a_lower_rank_after_a_higher_one_is_refused() -> None:
-    with pytest.raises(LockOrderViolation), transaction.atomic():
+    with transaction.atomic():
         note_rank(LockRank.POINTS_WALLET)
-        note_rank(LockRank.ORDER)
+        with pytest.raises(LockOrderViolation):
+            note_rank(LockRank.ORDER)
 
 
 def test_the_same_order_twice_in_two_transactions_is_fine() -> None:
@@ -22,9 +23,13 @@ def test_the_same_order_twice_in_two_transactions_is_fine() -> None:
 
 
 def test_a_rolled_back_transaction_leaves_no_rank_behind() -> None:
-    with pytest.raises(ZeroDivisionError), transaction.atomic():
+    @transaction.atomic
+    def broken() -> None:
         note_rank(LockRank.ENTITLEMENT)
         raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken()
     with transaction.atomic():
         note_rank(LockRank.ORDER)
 
