@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 # Labels below the axis that still have room; Chart.js leaves the others out.
-MOST_LABELS = 8
+MOST_LABELS = 6
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Chart:
                     "y": {
                         "beginAtZero": True,
                         "border": line,
-                        "grid": {"tickLength": 0},
+                        "grid": {"tickLength": 0, "lineWidth": 0.5},
                         "ticks": {**ticks, "maxTicksLimit": 5, "padding": 8},
                     },
                 },
@@ -80,5 +80,6 @@ class Chart:
         if self.kind == "bar":
             return {**dataset, "maxBarThickness": 22, "borderRadius": 4}
         # One day between two gaps has no line to be seen by.
-        points = {"pointStyle": "circle", "pointRadius": 2, "pointBorderWidth": 0}
+        radius = 2 if len(self.days) <= 31 else 0
+        points = {"pointStyle": "circle", "pointRadius": radius, "pointBorderWidth": 0}
         return {**dataset, **points, "tension": 0.3, "borderWidth": 2}

@@ -1,6 +1,8 @@
 """The catalogue of figures: each is defined here, once, and counted in one query.
 
-Days are the shop's (Asia/Shanghai). A list of figures is aligned with `period.days`.
+Days are the shop's (Asia/Shanghai). A list of figures is aligned with `period.days`. Events, of
+which there are many, are put into days by `date_bin`: a third of the time of a conversion to the
+time zone, and right where every day has 24 hours, as in China since 1992.
 """
 
 from dataclasses import dataclass
@@ -73,15 +75,16 @@ def learners_active(period: Period) -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT day, count(*) FROM (
-                SELECT DISTINCT (received_at AT TIME ZONE %s)::date AS day, user_id
+            SELECT midnight, count(*) FROM (
+                SELECT DISTINCT date_bin('1 day', received_at, %s) AS midnight, user_id
                 FROM feedback_event
                 WHERE received_at >= %s AND received_at < %s AND origin <> 'import'
-            ) AS seen GROUP BY day
+            ) AS seen GROUP BY midnight
             """,
-            [clock.SHOP_ZONE.key, period.start, period.end],
+            [period.start, period.start, period.end],
         )
-        return period.aligned(dict(cursor.fetchall()))
+        rows = cursor.fetchall()
+    return period.aligned({clock.local_date(midnight): count for midnight, count in rows})
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def feed_clicks(period: Period) -> FeedClicks:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT (shown_at AT TIME ZONE %s)::date, count(*), count(*) FILTER (WHERE clicked)
+            SELECT date_bin('1 day', shown_at, %s), count(*), count(*) FILTER (WHERE clicked)
             FROM (
                 SELECT min(received_at) FILTER (WHERE type = 'impression') AS shown_at,
                        bool_or(type = 'click') AS clicked
@@ -118,9 +121,9 @@ def feed_clicks(period: Period) -> FeedClicks:
             ) AS slots
             WHERE shown_at IS NOT NULL GROUP BY 1
             """,
-            [clock.SHOP_ZONE.key, period.start, period.end],
+            [period.start, period.start, period.end],
         )
-        rows = cursor.fetchall()
+        rows = [(clock.local_date(midnight), *counts) for midnight, *counts in cursor.fetchall()]
     return FeedClicks(
         shown=period.aligned({day: shown for day, shown, _ in rows}),
         clicked=period.aligned({day: clicked for day, _, clicked in rows}),
