@@ -13,6 +13,7 @@ from recommender.api.callers import learner_of
 from recommender.api.serializers import InterestTagsOutput, OffersOutput
 from recommender.selectors import interest_tags
 from recommender.services.tags import tag_delete
+from recommender.serving.offers import ranked_offers
 
 
 class TagsView(ApiView):
@@ -54,8 +55,6 @@ class OffersView(ApiView):
         operation_id="offers",
     )
     def get(self, request: Request) -> Response:
-        from recommender.serving.offers import ranked_offers  # noqa: PLC0415
-
         items = [
             {
                 "id": offer.id,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,10 @@ from recommender.serving.metrics import model_loads
 
 logger = logging.getLogger(__name__)
 
+NEIGHBOURS = 120
+REMEMBERED = 2000  # courses whose neighbours are kept, 3 MB
+Near = tuple[NDArray[np.int64], NDArray[np.float32]]
+
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
@@ -32,6 +38,7 @@ class Loaded:
     course_ids: NDArray[np.int64]  # [items]
     order: NDArray[np.int64]  # [items], rows sorted by course id
     sorted_ids: NDArray[np.int64]  # [items]
+    _near: OrderedDict[int, Near] = field(default_factory=OrderedDict)
 
     def rows(self, course_ids: NDArray[np.int64]) -> NDArray[np.int32]:
         """The model's row of each course, -1 where the model does not know it."""
@@ -41,6 +48,23 @@ class Loaded:
         at = np.minimum(at, len(self.sorted_ids) - 1)
         found = self.sorted_ids[at] == course_ids
         return np.where(found, self.order[at], -1).astype(np.int32)
+
+    def near(self, row: int) -> Near:
+        """Course ids most like the one in `row`, best first, and their likeness in 0..1.
+
+        Kept for the courses asked for lately: a search over all items takes longer than the
+        rest of a feed's ranking.
+        """
+        kept = self._near.get(row)
+        if kept is None:
+            rows, scores = self.model.similar(np.array([row], np.int32), NEIGHBOURS)
+            good = (rows[0] >= 0) & (scores[0] > 0)
+            likeness = scores[0][good] / scores[0].max(initial=np.float32(1e-9))
+            kept = self._near[row] = (self.course_ids[rows[0][good]], likeness)
+            with suppress(KeyError):  # another thread may have made room already
+                while len(self._near) > REMEMBERED:
+                    self._near.popitem(last=False)
+        return kept
 
 
 def load(version: str, path: str) -> Loaded:

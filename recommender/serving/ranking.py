@@ -40,6 +40,7 @@ POPULAR, NEW, MODEL, SIMILAR, INTERESTING, PINNED = range(6)
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.int64]  # positions in the catalogue
+Codes = NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,11 @@ def rank(
     """
     catalogue = stock.catalogue
     scores, codes, step = _base(stock, state, wish, history)
-    scores = scores + _context(stock, wish, codes)
+    _add_context(scores, codes, stock, wish)
     if wish.personal:
-        scores -= _dislikes(stock, state)
+        _take_dislikes(scores, stock, state)
     live = [rule for rule in feed_rules if _applies(rule, wish.surface, at)]
-    scores += _pushes(catalogue, live)
+    _push(scores, catalogue, live)
     out = _excluded(catalogue, state, wish, live)
     scores[out] = -np.inf
     best = _best(scores, CANDIDATES)
@@ -101,14 +102,14 @@ def rank(
 
 def _base(
     stock: Stock, state: LearnerState, wish: Wish, history: History | None
-) -> tuple[Floats, NDArray[np.int64], str]:
-    """[n] scores in 0..1, [n] codes, and the step that gave them."""
+) -> tuple[Floats, Codes, str]:
+    """[n] scores in 0..1 and [n] codes, both the caller's to change; the step that gave them."""
     catalogue = stock.catalogue
     calm, step = stock.calm, stock.step
-    codes = np.full(len(catalogue.ids), NEW if step == "newest" else POPULAR)
+    codes = np.full(len(catalogue.ids), NEW if step == "newest" else POPULAR, np.int8)
     loaded = stock.loaded
     if not wish.personal:
-        return calm, codes, step
+        return calm.copy(), codes, step
     if loaded is not None:
         step = "model"
     known = 0
@@ -130,7 +131,7 @@ def _base(
 def _by_interest(
     catalogue: Catalogue,
     calm: Floats,
-    codes: NDArray[np.int64],
+    codes: Codes,
     interests: Sequence[str],
     state: LearnerState,
 ) -> Floats:
@@ -138,21 +139,19 @@ def _by_interest(
     wanted = [name for name in interests if name not in state.deleted_tags]
     categories = {c for name in wanted for c in catalogue.interests.get(name, ())}
     if not categories:
-        return calm
+        return calm.copy()
     inside = np.isin(catalogue.category, list(categories))
     codes[inside] = INTERESTING
     return calm + INTEREST * inside.astype(np.float32)
 
 
-def _context(stock: Stock, wish: Wish, codes: NDArray[np.int64]) -> Floats:
-    """[n]: what goes with the course that the learner is looking at."""
-    bonus = np.zeros(len(stock.catalogue.ids), np.float32)
+def _add_context(scores: Floats, codes: Codes, stock: Stock, wish: Wish) -> None:
+    """What goes with the course that the learner is looking at comes up."""
     if wish.course_id is None or wish.surface == "home":
-        return bonus
+        return
     places, likeness = similar_places(stock, wish.course_id, 50)
-    bonus[places] = CONTEXT * likeness
+    scores[places] += CONTEXT * likeness
     codes[places[likeness >= ALIKE]] = SIMILAR
-    return bonus
 
 
 def similar_places(stock: Stock, course_id: int, k: int) -> tuple[Places, Floats]:
@@ -163,13 +162,10 @@ def similar_places(stock: Stock, course_id: int, k: int) -> tuple[Places, Floats
     catalogue = stock.catalogue
     here = catalogue.at(np.array([course_id], np.int64))
     if stock.loaded is not None and len(here) and stock.known[here[0]]:
-        rows, likeness = stock.loaded.model.similar(stock.rows[here], k)
-        good = (rows[0] >= 0) & (likeness[0] > 0)
-        ids = stock.loaded.course_ids[rows[0][good]]
+        ids, likeness = stock.loaded.near(int(stock.rows[here[0]]))
         places = np.minimum(np.searchsorted(catalogue.ids, ids), len(catalogue.ids) - 1)
         alive = catalogue.ids[places] == ids
-        near = likeness[0][good][alive]
-        return places[alive], near / near.max(initial=np.float32(1e-9))
+        return places[alive][:k], likeness[alive][:k]
     if not len(here):
         return np.empty(0, np.int64), np.empty(0, np.float32)
     beside = catalogue.category == catalogue.category[here[0]]
@@ -179,32 +175,30 @@ def similar_places(stock: Stock, course_id: int, k: int) -> tuple[Places, Floats
     return places, unit(scores[places])
 
 
-def _dislikes(stock: Stock, state: LearnerState) -> Floats:
-    """[n]: less of what the learner rated low, waved off, or has seen often without acting."""
+def _take_dislikes(scores: Floats, stock: Stock, state: LearnerState) -> None:
+    """Down goes what is like courses rated low or waved off, and what was seen already."""
     catalogue = stock.catalogue
-    less = np.zeros(len(catalogue.ids), np.float32)
     for course in sorted(state.less_like):
         here = catalogue.at(np.array([course], np.int64))
         if len(here):
-            less[catalogue.creator == catalogue.creator[here[0]]] += LESS_LIKE / 3
-            less[catalogue.category == catalogue.category[here[0]]] += LESS_LIKE / 3
+            scores[catalogue.creator == catalogue.creator[here[0]]] -= LESS_LIKE / 3
+            scores[catalogue.category == catalogue.category[here[0]]] -= LESS_LIKE / 3
     for course in [*sorted(state.less_like)[:FEW], *state.disliked[:FEW]]:
         places, likeness = similar_places(stock, course, 20)
-        less[places] += LESS_LIKE * likeness
-    less[catalogue.at(_ids(state.touched))] += TOUCHED
-    return less + _fatigue(catalogue, state)
+        scores[places] -= LESS_LIKE * likeness
+    if state.touched:
+        scores[catalogue.at(_ids(state.touched))] -= TOUCHED
+    _tire(scores, catalogue, state)
 
 
-def _fatigue(catalogue: Catalogue, state: LearnerState) -> Floats:
-    """[n]: what was shown too often, and what the learner passed over to act on something else."""
-    tired = np.zeros(len(catalogue.ids), np.float32)
+def _tire(scores: Floats, catalogue: Catalogue, state: LearnerState) -> None:
+    """Down goes what was shown too often, and what was passed over to act on something else."""
     shown = np.array(sorted(state.fatigue), np.int64)
     places = catalogue.at(shown)
     for place, course in zip(places.tolist(), catalogue.ids[places].tolist(), strict=True):
         times, passed = state.fatigue[course]
         over = 0 if course in state.touched else min(passed, PASSED_AT_MOST)
-        tired[place] = PASSED * over + FATIGUE * min(max(times - FREE_TIMES, 0), 6)
-    return tired
+        scores[place] -= PASSED * over + FATIGUE * min(max(times - FREE_TIMES, 0), 6)
 
 
 def _ids(courses: frozenset[int]) -> Places:
@@ -228,15 +222,13 @@ def _targets(catalogue: Catalogue, rule: FeedRule) -> NDArray[np.bool_]:
     return hit
 
 
-def _pushes(catalogue: Catalogue, live: Sequence[FeedRule]) -> Floats:
-    """[n]: what boost adds and bury takes; strength 1 outweighs every other difference."""
-    push = np.zeros(len(catalogue.ids), np.float32)
+def _push(scores: Floats, catalogue: Catalogue, live: Sequence[FeedRule]) -> None:
+    """Boost adds and bury takes; strength 1 outweighs every other difference."""
     for rule in live:
         if rule.action == FeedRule.Action.BOOST:
-            push[_targets(catalogue, rule)] += 2 * rule.strength
+            scores[_targets(catalogue, rule)] += 2 * rule.strength
         elif rule.action == FeedRule.Action.BURY:
-            push[_targets(catalogue, rule)] -= 2 * rule.strength
-    return push
+            scores[_targets(catalogue, rule)] -= 2 * rule.strength
 
 
 def _excluded(
@@ -293,7 +285,7 @@ def _turn(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 def _explore(
     catalogue: Catalogue,
     order: Places,
-    codes: NDArray[np.int64],
+    codes: Codes,
     out: NDArray[np.bool_],
     seed: int,
 ) -> tuple[Places, NDArray[np.float64]]:
@@ -326,7 +318,7 @@ def _pin(
     catalogue: Catalogue,
     order: Places,
     chances: NDArray[np.float64],
-    codes: NDArray[np.int64],
+    codes: Codes,
     out: NDArray[np.bool_],
     live: Sequence[FeedRule],
 ) -> tuple[Places, NDArray[np.float64]]:
