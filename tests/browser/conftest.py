@@ -21,7 +21,7 @@ FLAGS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
-def _chromium() -> str:
+def chromium_path() -> str:
     """The system's Chromium. Without one: fail where CI=true, else skip and say so."""
     found = os.environ.get("KPAY_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if found:
@@ -55,6 +55,8 @@ class Visit:
         """Save a screenshot when KPAY_SCREENSHOTS names a folder."""
         folder = os.environ.get("KPAY_SCREENSHOTS")
         if folder:
+            height = self.page.evaluate("document.documentElement.scrollHeight")
+            self.page.set_viewport_size({"width": 1440, "height": min(height, 3000)})
             self.page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
 
     def assert_clean(self) -> None:
@@ -85,7 +87,7 @@ class Visit:
 @pytest.fixture
 def browse(live_server: Any) -> Iterator[Callable[..., Visit]]:
     """`browse()` opens an empty page; `browse(cookie=…)` one that is signed in already."""
-    executable = _chromium()
+    executable = chromium_path()
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
