@@ -1,5 +1,6 @@
 """One learner's journey over HTTP, as a mini-program would make it. Every step is checked."""
 
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from devstack.stack import Stack, manage
 
 TIMEOUT = 15
 FIRST = 10
+DEAR_FEN = 5000  # dear enough for a coupon with a floor
 
 
 class StepFailed(RuntimeError):
@@ -34,7 +36,7 @@ class Journey:
         self.feed_after(before)
         course = self.pick_course(before)
         self.open_trial(course)
-        coupon, points = self.earn_first()
+        coupon, points = self.earn_first(course)
         self.buy(course, coupon, points)
         self.finish_lesson(course)
         self.points_and_offers()
@@ -118,13 +120,15 @@ class Journey:
         self.step(
             f"首页推荐（模型 {feed['model']['name']} {feed['model']['version']}） / first feed",
             "● 示例课程 sample course   ★ 真实评分的片目 rated title",
-            *self.show(feed),
+            *self.show(feed, len(items)),
         )
         return feed
 
     def rate_three(self, feed: dict[str, Any]) -> None:
-        """Three from one taste: the rated titles first, as far as there are some."""
-        chosen = sorted(feed["items"], key=lambda item: not rated_title(item))[:3]
+        """Two rated titles and a sample course, so that both kinds of taste are told."""
+        titles = [item for item in feed["items"] if rated_title(item)][:2]
+        courses = [item for item in feed["items"] if not rated_title(item)]
+        chosen = titles + courses[: 3 - len(titles)]
         for item in chosen:
             self.call("PUT", f"/courses/{item['course']['id']}/rating", {"stars": 5})
         self.rated = [item["course"]["id"] for item in chosen]
@@ -155,7 +159,8 @@ class Journey:
         cards = [item["course"] for item in feed["items"] if not rated_title(item)]
         cards += self.call("GET", "/courses?sort=hot&limit=50")["items"]
         for card in cards:
-            if card["price_fen"] and card["price_fen"] >= 5000 and not is_rated_creator(card):
+            dear = (card["price_fen"] or 0) >= DEAR_FEN
+            if dear and not is_rated_creator(card) and card["id"] not in self.rated:
                 detail: dict[str, Any] = self.call("GET", f"/courses/{card['id']}")
                 if any(not lesson["is_trial"] for lesson in detail["lessons"]):
                     return detail
@@ -174,13 +179,18 @@ class Journey:
             f"付费课「{paid['title']}」→ 403 {refused['code']}：{refused['message']}",
         )
 
-    def earn_first(self) -> tuple[str, int]:
-        """A coupon claimed from the offers, points from today's check-in."""
+    def earn_first(self, course: dict[str, Any]) -> tuple[str, int]:
+        """The first offered coupon that fits the course's price; points from the check-in."""
         offers = self.call("GET", "/offers")["items"]
-        coupons = [offer for offer in offers if offer["kind"] == "coupon"]
-        self.check(bool(coupons), "no coupon is offered")
-        template = str(coupons[0]["id"]).split(":")[-1]
-        coupon = self.call("POST", "/coupons/claim", {"template_id": template}, expect=201)
+        coupon = None
+        for offer in offers:
+            if offer["kind"] == "coupon":
+                template = str(offer["id"]).split(":")[-1]
+                coupon = self.call("POST", "/coupons/claim", {"template_id": template}, expect=201)
+                if coupon["min_fen"] <= course["price_fen"]:
+                    break
+        if coupon is None or coupon["min_fen"] > course["price_fen"]:
+            raise StepFailed("no offered coupon fits the course's price")
         self.call("POST", "/points/check-in")
         balance = self.call("GET", "/points")["balance"]
         self.check(balance > 0, "check-in must earn points")
@@ -296,7 +306,8 @@ class Journey:
             },
         )
         body = str(answer["body"])
-        self.check(answer["status"] == 200 and body.count("《") >= 3, f"推荐 was answered {answer}")
+        named = len(re.findall(r"^\d\. ", body, flags=re.M))
+        self.check(answer["status"] == 200 and named == 3, f"推荐 was answered {answer}")
         self.step("公众号回复「推荐」 / the official account answers", *body_lines(body))
 
     def audit(self) -> None:
@@ -323,4 +334,5 @@ def body_lines(body: str) -> list[str]:
     start = body.find("<Content>")
     text = body[start + 9 : body.find("</Content>")] if start >= 0 else body
     text = text.removeprefix("<![CDATA[").removesuffix("]]>")
-    return [line for line in text.splitlines() if line.strip()]
+    plain = re.sub(r"<[^>]+>", "", text)  # links to pages of the mini-program
+    return [line for line in plain.splitlines() if line.strip()]

@@ -1,6 +1,6 @@
 """Ratings and favourites."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
@@ -15,7 +15,7 @@ from kernel.api import ApiView, parse
 if TYPE_CHECKING:
     from accounts.models import User
 
-_TAG = ["反馈"]
+_TAG: Any = [_("反馈")]
 
 
 class RatingView(ApiView):

@@ -15,6 +15,7 @@ from kernel.errors import InvalidInput
 
 if TYPE_CHECKING:
     from accounts.models import User
+_TAG: Any = [_("反馈")]
 
 
 class EventsView(ApiView):
@@ -24,7 +25,7 @@ class EventsView(ApiView):
             "每条事件单独校验：格式不对或课程不存在的列入 rejected 并给出原因，不影响其他事件；"
             "同一用户的 client_event_id 只记一次。search 事件带 query，可以没有课程。"
         ),
-        tags=["反馈"],
+        tags=_TAG,
         request=EventsInput,
         responses={202: EventsOutput},
         examples=[

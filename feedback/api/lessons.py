@@ -1,7 +1,7 @@
 """Reading a lesson, which starts its clock, and reporting what was watched."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiExample, extend_schema
@@ -20,7 +20,7 @@ from kernel.api.fields import rfc3339
 if TYPE_CHECKING:
     from accounts.models import User
 
-_TAG = ["学习"]
+_TAG: Any = [_("学习")]
 PLAYED = frozenset({Lesson.Kind.AUDIO, Lesson.Kind.VIDEO, Lesson.Kind.LECTURE})
 
 

@@ -1,6 +1,6 @@
 """The learner's own lists."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
@@ -18,7 +18,7 @@ from kernel.api.pages import broken_cursor, decode_cursor, encode_cursor, read_l
 if TYPE_CHECKING:
     from accounts.models import User
 
-_TAG = ["我的"]
+_TAG: Any = [_("我的")]
 _PAGE = [
     OpenApiParameter("cursor", OpenApiTypes.STR, description=_("上一页返回的翻页标记")),
     OpenApiParameter("limit", OpenApiTypes.INT, description=_("每页条数，1 至 100")),

@@ -59,8 +59,12 @@ def started(row: CourseProgress, at: datetime) -> None:
 
 @transaction.atomic
 def courses_bought(*, user_id: int, course_ids: Iterable[int], order_no: str, at: datetime) -> None:
-    """Each course has the purchase among the user's interactions and the user as a learner."""
-    for course_id in sorted(set(course_ids)):
+    """Each course has the purchase among the user's interactions and the user as a learner.
+
+    Ids that name no course of ours are left out: scopes are opaque to payments.
+    """
+    known = Course.objects.filter(pk__in=set(course_ids)).order_by("pk")
+    for course_id in known.values_list("pk", flat=True):
         row = course_progress_locked(user_id=user_id, course_id=course_id)
         started(row, at)
         row.save(update_fields=["started_at"])
