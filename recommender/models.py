@@ -94,7 +94,9 @@ class ModelVersion(models.Model):
 
     version = models.CharField(_("版本"), max_length=64, unique=True)
     name = models.CharField(_("模型"), max_length=60)
-    path = models.CharField(_("目录"), max_length=300, help_text=_("相对于模型目录"))
+    path = models.CharField(
+        _("目录"), max_length=300, blank=True, help_text=_("相对于模型目录；旧版本清理后为空")
+    )
     status = models.CharField(_("状态"), max_length=12, choices=Status, default=Status.CANDIDATE)
     metrics = models.JSONField(_("评估指标"), default=dict, blank=True)
     recipe = models.JSONField(_("训练配方"), default=dict, blank=True)

@@ -10,6 +10,7 @@ from celery.schedules import crontab
 from django.utils.translation import gettext as _
 
 from recommender.models import TrainingRun
+from recommender.services.feedback import feeds_forget
 from recommender.services.runs import run_wake_next, runs_sweep_dead, training_queue
 
 SCHEDULE = {
@@ -17,6 +18,10 @@ SCHEDULE = {
     "recommender.train_daily": {
         "task": "recommender.train_daily",
         "schedule": crontab(hour="4", minute="0"),
+    },
+    "recommender.forget_feeds": {
+        "task": "recommender.forget_feeds",
+        "schedule": crontab(hour="3", minute="30"),
     },
     "recommender.sweep_runs": {"task": "recommender.sweep_runs", "schedule": 15.0},
 }
@@ -40,6 +45,11 @@ def train_daily() -> None:
     waiting = (TrainingRun.Status.QUEUED, TrainingRun.Status.RUNNING)
     if not TrainingRun.objects.filter(status__in=waiting).exists():
         queue_training(reason=_("每日定时训练"))
+
+
+@shared_task(name="recommender.forget_feeds", ignore_result=True)
+def forget_feeds() -> int:
+    return feeds_forget()
 
 
 @shared_task(name="recommender.sweep_runs", ignore_result=True)

@@ -49,7 +49,7 @@ from recommender.publishing import (
 )
 from recommender.recipes import Made, Recipe, make, make_again
 from recommender.services.runs import run_close, run_report, run_start
-from recommender.services.versions import Candidate, version_publish
+from recommender.services.versions import Candidate, version_publish, versions_prune
 
 logger = logging.getLogger(__name__)
 
@@ -228,6 +228,8 @@ class _Training:
         except BaseException:
             artifact_discard(published)
             raise
+        for path in versions_prune():
+            artifact_discard(root / path)
 
     def _note(self, **changes: Any) -> None:
         if not run_report(run_id=self.run_row.pk, lease=self.lease, **self.beat.told(), **changes):

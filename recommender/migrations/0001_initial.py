@@ -83,7 +83,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('version', models.CharField(max_length=64, unique=True, verbose_name='版本')),
                 ('name', models.CharField(max_length=60, verbose_name='模型')),
-                ('path', models.CharField(help_text='相对于模型目录', max_length=300, verbose_name='目录')),
+                ('path', models.CharField(blank=True, help_text='相对于模型目录；旧版本清理后为空', max_length=300, verbose_name='目录')),
                 ('status', models.CharField(choices=[('candidate', '候选'), ('serving', '线上'), ('retired', '已下线')], default='candidate', max_length=12, verbose_name='状态')),
                 ('metrics', models.JSONField(blank=True, default=dict, verbose_name='评估指标')),
                 ('recipe', models.JSONField(blank=True, default=dict, verbose_name='训练配方')),

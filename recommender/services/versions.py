@@ -17,6 +17,7 @@ from recommender.models import ModelVersion, ServingPointer, TrainingRun
 from recommender.services.runs import run_close
 
 Status = ModelVersion.Status
+KEPT = 5  # retired artifacts that an operator can still go back to
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def version_publish(
 def version_promote(*, version_id: int, by_id: int | None = None, reason: str = "") -> ModelVersion:
     """Web workers serve this version from their next request on."""
     version = ModelVersion.objects.get(pk=version_id)
-    if not artifact_path(version.path).is_dir():
+    if not version.path or not artifact_path(version.path).is_dir():
         raise ArtifactMissing(version=version.version)
     _point_at(version, by_id=by_id, reason=reason)
     return version
@@ -77,11 +78,22 @@ def version_promote(*, version_id: int, by_id: int | None = None, reason: str = 
 def version_roll_back(*, by_id: int | None = None, reason: str = "") -> ModelVersion:
     """The version that served before the present one serves again."""
     present = ServingPointer.objects.filter(pk=1).values_list("version_id", flat=True).first()
-    earlier = ModelVersion.objects.filter(promoted_at__isnull=False)
+    earlier = ModelVersion.objects.filter(promoted_at__isnull=False).exclude(path="")
     before = None if present is None else earlier.filter(pk__lt=present).order_by("-pk").first()
     if before is None:
         raise NothingToRollBack
     return version_promote(version_id=before.pk, by_id=by_id, reason=reason)
+
+
+def versions_prune(keep: int = KEPT) -> list[str]:
+    """Retired versions beyond the newest `keep` name no files any more; returns those paths.
+
+    Their rows stay as evidence and can no longer be promoted.
+    """
+    retired = ModelVersion.objects.filter(status=Status.RETIRED).exclude(path="").order_by("-pk")
+    old = list(retired[keep:])
+    ModelVersion.objects.filter(pk__in=[version.pk for version in old]).update(path="")
+    return [version.path for version in old]
 
 
 def artifact_path(relative: str) -> Path:

@@ -11,6 +11,7 @@ from feedback.models import CourseHide, Event
 from kernel import clock
 from payments.services.entitlements import entitlement_grant
 from recommender.models import FeedRequest, FeedRule
+from recommender.services.feedback import feeds_forget
 from recommender.serving.feed import first_page, read_scene
 from recommender.serving.holder import holder
 from tests.recommender.conftest import ids
@@ -356,45 +357,6 @@ def test_a_course_page_mixes_what_is_similar_to_the_course(shop, learner, api_fo
     assert similar[0]["course"]["category"]["name"] == "编程"
 
 
-def test_feedback_hides_a_course_and_undo_brings_it_back(shop, learner, api_for):
-    client = api_for(learner())
-    page = feed(client, limit=5)
-    said = {"request_id": page["request_id"], "course_id": page["items"][0]["course"]["id"]}
-
-    hidden = client.post("/api/v1/feed/feedback", {**said, "action": "not_interested"})
-    without = ids(feed(client, limit=50))
-    undone = client.post("/api/v1/feed/feedback", {**said, "action": "undo"})
-
-    assert (hidden.status_code, undone.status_code) == (204, 204)
-    assert shop[0].pk not in without
-    assert shop[0].pk in ids(feed(client, limit=50))
-
-
-def test_less_like_this_lowers_its_category(shop, learner, api_for):
-    client = api_for(learner())
-    page = feed(client, limit=3)
-    said = {"request_id": page["request_id"], "course_id": str(shop[0].pk)}
-
-    client.post("/api/v1/feed/feedback", {**said, "action": "less_like_this"})
-    after = ids(feed(client, limit=50))
-
-    lefts = [place for place, pk in enumerate(after) if pk in {c.pk for c in shop.courses[:10]}]
-    assert shop[0].pk not in after
-    assert lefts[0] > 0
-
-
-def test_feedback_on_what_was_not_shown_is_not_found(shop, learner, api_for):
-    client = api_for(learner())
-    foreign = feed(api_for(learner()), limit=3)["request_id"]
-
-    reply = client.post(
-        "/api/v1/feed/feedback",
-        {"request_id": foreign, "course_id": str(shop[0].pk), "action": "not_interested"},
-    )
-
-    assert reply.status_code == 404
-
-
 def test_the_record_of_a_feed_says_what_was_served(shop, learner, api_for):
     user = learner()
 
@@ -415,3 +377,12 @@ def test_impressions_alone_change_nothing(shop, learner, api_for):
 
     assert ids(feed(client, limit=10)) == before
     assert holder.current is None
+
+
+def test_records_of_feeds_are_forgotten_after_six_months(shop, learner, api_for):
+    user = learner()
+    old, young = (first_page(user, surface="home", limit=2).request_id for _ in range(2))
+    FeedRequest.objects.filter(pk=old).update(created_at=clock.now() - timedelta(days=181))
+
+    assert feeds_forget() == 1
+    assert list(FeedRequest.objects.values_list("pk", flat=True)) == [young]

@@ -21,7 +21,7 @@ from recommender.services.runs import (
     runs_sweep_dead,
     training_queue,
 )
-from recommender.services.versions import Candidate, version_publish
+from recommender.services.versions import Candidate, version_publish, versions_prune
 from recommender.serving.feed import read_scene
 from recommender.tasks import sweep_runs, train_daily
 from recommender.training_flow import training_run
@@ -316,3 +316,17 @@ def test_the_gate_names_what_fails(change, baseline, fails):
     )
 
     assert [check.name for check in verdict if not check.passed] == fails
+
+
+def test_old_artifacts_go_and_their_rows_stay(shop, model_dir, monkeypatch):
+    shop.crowd()
+    monkeypatch.setattr(versions_prune, "__defaults__", (1,))
+    versions = [trained("ease").version for _ in range(4)]
+
+    assert {p.name for p in model_dir.iterdir()} == set(versions[2:])
+    assert ModelVersion.objects.count() == 4
+    assert list(ModelVersion.objects.order_by("pk").values_list("path", flat=True)) == [
+        "",
+        "",
+        *versions[2:],
+    ]
