@@ -1,6 +1,6 @@
 """Login, tokens, profile, preferences."""
 
-from typing import cast
+from typing import Any, cast
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
@@ -27,8 +27,8 @@ from accounts.serializers import (
 from kernel import ratelimit
 from kernel.api import ApiView, parse
 
-_LOGIN_TAG = ["登录"]
-_ME_TAG = ["我的"]
+_LOGIN_TAG: Any = [_("登录")]
+_ME_TAG: Any = [_("我的")]
 
 
 class _PublicView(ApiView):

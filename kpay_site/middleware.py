@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.locale import LocaleMiddleware
+from django.utils import translation
 
 Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 _WITHOUT = ("/api/v1/", "/wechat/", "/media/", "/healthz", "/readyz", "/metrics")
@@ -49,4 +50,14 @@ class Frames(XFrameOptionsMiddleware):
 
 
 class Locale(LocaleMiddleware):
-    """Language by Accept-Language for people; learners' API answers in Chinese first too."""
+    """Language by Accept-Language, Chinese without one or with one we do not speak.
+
+    What WeChat itself calls answers in Chinese: the reply is read in a chat, and the caller's
+    headers say nothing of its reader.
+    """
+
+    def __call__(self, request: HttpRequest) -> Answer:
+        if not request.path_info.startswith("/wechat/"):
+            return super().__call__(request)
+        translation.deactivate()  # a thread keeps the language of the request before
+        return self.get_response(request)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.utils.translation import gettext
+
 _ERROR = {
     "type": "object",
     "required": ["error"],
@@ -24,7 +26,7 @@ def add_error_replies(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Every operation names the one error shape for 4XX and 503."""
     result.setdefault("components", {}).setdefault("schemas", {})["Error"] = _ERROR
     reply = {
-        "description": "错误",
+        "description": gettext("错误"),
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
     }
     for operations in result["paths"].values():

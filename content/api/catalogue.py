@@ -1,6 +1,6 @@
 """Categories, courses, search: open to everybody, personal for those who signed in."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
@@ -25,8 +25,8 @@ from kernel.api import ApiView, paginate, parse
 if TYPE_CHECKING:
     from accounts.models import User
 
-_TAG = ["内容"]
-_ME_TAG = ["我的"]
+_TAG: Any = [_("内容")]
+_ME_TAG: Any = [_("我的")]
 _CURSOR = OpenApiParameter("cursor", OpenApiTypes.STR, description=_("上一页返回的翻页标记"))
 _LIMIT = OpenApiParameter("limit", OpenApiTypes.INT, description=_("每页条数，1 至 100"))
 

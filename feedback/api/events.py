@@ -15,6 +15,7 @@ from kernel.errors import InvalidInput
 
 if TYPE_CHECKING:
     from accounts.models import User
+
 _TAG: Any = [_("反馈")]
 
 

@@ -4,7 +4,9 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from accounts.selectors import openid_for
 from kernel import clock
@@ -70,12 +72,17 @@ def _fresh(payment: Payment) -> dict[str, Any] | None:
 
 
 def _prepare(way: PayChannel, order: Order, payment: Payment, client_ip: str) -> dict[str, Any]:
-    title = next(iter(order.lines.all())).title
+    lines = list(order.lines.all())
+    title = lines[0].title
+    if len(lines) > 1:
+        # One language whoever asks: the platform refuses other words under the same number.
+        with override(settings.LANGUAGE_CODE):
+            title = _("%s等") % title
     try:
         prepared = way.prepare(
             Prepare(
                 out_trade_no=payment.out_trade_no,
-                description=title if len(order.lines.all()) == 1 else _("%s等") % title,
+                description=title,
                 amount_fen=payment.amount_fen,
                 payer_openid=payment.payer_openid,
                 expires_at=max(order.expires_at, payment.created_at + _SHORTEST),

@@ -1,5 +1,7 @@
 """GET /courses/{id}/similar."""
 
+from typing import Any
+
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -11,6 +13,8 @@ from recommender.api.callers import learner_or_none
 from recommender.api.serializers import SimilarOutput
 from recommender.serving.similar import similar_cards
 
+_TAG: Any = [_("推荐")]
+
 
 class SimilarCoursesView(ApiView):
     """Open to everybody, like the course itself; a learner's own courses are left out."""
@@ -18,7 +22,7 @@ class SimilarCoursesView(ApiView):
     permission_classes = ()
 
     @extend_schema(
-        tags=["推荐"],
+        tags=_TAG,
         summary=_("相似课程"),
         parameters=[
             OpenApiParameter("limit", int, description=_("数量，1 到 50，默认 10")),

@@ -16,13 +16,14 @@ from recommender.serving.feed import first_page, next_page
 
 LARGEST_PAGE = 50
 DEFAULT_PAGE = 20
+_TAG: Any = [_("推荐")]
 
 
 class FeedView(ApiView):
     """Personal, unless the learner switched that off; never empty while a course is sold."""
 
     @extend_schema(
-        tags=["推荐"],
+        tags=_TAG,
         summary=_("推荐列表"),
         description=_(
             "按学员最近的行为实时排序，每门课程附带理由。关闭个性化后立即改为非个性化列表。"
@@ -58,7 +59,7 @@ class FeedbackView(ApiView):
     """Works from the next request on."""
 
     @extend_schema(
-        tags=["推荐"],
+        tags=_TAG,
         summary=_("对推荐的反馈"),
         description=_("不感兴趣、减少此类推荐，或撤销；从下一次请求起生效。"),
         request=FeedbackInput,

@@ -1,6 +1,7 @@
 """A learner's interest tags and offers."""
 
 from dataclasses import asdict
+from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
@@ -15,12 +16,14 @@ from recommender.selectors import interest_tags
 from recommender.services.tags import tag_delete
 from recommender.serving.offers import ranked_offers
 
+_TAG: Any = [_("推荐")]
+
 
 class TagsView(ApiView):
     """What the recommender takes the learner to like, open to the learner."""
 
     @extend_schema(
-        tags=["推荐"],
+        tags=_TAG,
         summary=_("我的兴趣标签"),
         description=_("推荐所使用的兴趣标签；删除后不再作为推荐依据。"),
         responses=InterestTagsOutput,
@@ -33,7 +36,7 @@ class TagsView(ApiView):
 
 class TagView(ApiView):
     @extend_schema(
-        tags=["推荐"],
+        tags=_TAG,
         summary=_("删除兴趣标签"),
         description=_("该标签不再进入模型输入，从下一次请求起生效。"),
         responses={204: None},
@@ -48,7 +51,7 @@ class OffersView(ApiView):
     """Only offers that the learner is entitled to by a public rule; this sorts them."""
 
     @extend_schema(
-        tags=["推荐"],
+        tags=_TAG,
         summary=_("我的优惠与积分任务"),
         description=_("按公开规则列出可领取的优惠券与积分任务；价格不因人而异。"),
         responses=OffersOutput,

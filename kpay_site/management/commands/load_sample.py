@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from content.models import Course
@@ -32,13 +33,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["catalogue"]:
             made = provision(document())
-            self.stdout.write(f"{Course.objects.count()} 门课程，{len(made)} 个对象")
+            facts = {"courses": Course.objects.count(), "made": len(made)}
+            self.stdout.write(_("%(courses)s 门课程，%(made)s 个对象") % facts)
         if options["interactions"]:
             prefix = options["bridge"]
             events = [*rows("interactions.csv", prefix), *rows("interactions_bridge.csv", prefix)]
             new = bulk_import_events(events)
             hot_scores_refresh()
-            self.stdout.write(f"{len(events)} 条行为（新增 {new}）")
+            facts = {"events": len(events), "new": new}
+            self.stdout.write(_("%(events)s 条行为（新增 %(new)s）") % facts)
 
 
 def document() -> dict[str, Any]:

@@ -71,7 +71,7 @@ def candidates(
         if name in overrides:
             variants = [overrides[name]]
         elif name == "history_tower":
-            variants = [{"epochs": config.epochs, "factors": config.factors}]
+            variants = [{"epochs": config.epochs, "factors": config.factors, "patience": 2}]
         else:
             variants = _variants(name, config, timed=timed, small=n <= SMALL_CATALOGUE)
         found += [Candidate(name, params) for params in variants]

@@ -52,7 +52,8 @@ class Trainer(Protocol):
 def config_from(kind: type[C], name: str, params: Mapping[str, Any]) -> C:
     """A config dataclass from JSON-like params; BadParams for anything unknown or out of range.
 
-    Numbers must have the type of the default, be finite and not negative.
+    Numbers must have the type of the default and not be negative; whole numbers are at least 1
+    unless their default is 0.
     """
     known = {f.name: f.default for f in fields(kind)}
     taken: dict[str, Any] = {}
@@ -79,5 +80,7 @@ def _checked(name: str, key: str, default: object, value: object) -> object:
     if isinstance(default, int):
         if value != int(value):
             raise BadParams(f"{name}: {key} must be a whole number")
+        if value < 1 <= default:
+            raise BadParams(f"{name}: {key} must be at least 1")
         return int(value)
     return float(value)
