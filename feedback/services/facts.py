@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from content.models import Course
 from content.services import course_learners_add
 from feedback.locks import course_progress_locked
 from feedback.models import CourseProgress, Event
