@@ -4,6 +4,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
@@ -104,6 +105,25 @@ class Journey:
         reply: dict[str, Any] = self.call("GET", f"/feed?surface=home&limit={limit}")
         return reply
 
+    def saw(self, feed: dict[str, Any], clicked: list[str]) -> None:
+        """What the mini-program reports about a list: every card shown, some of them opened."""
+        at = datetime.now(UTC).isoformat()
+        events = [
+            {
+                "client_event_id": uuid.uuid4().hex,
+                "type": kind,
+                "course_id": item["course"]["id"],
+                "request_id": feed["request_id"],
+                "position": item["position"],
+                "occurred_at": at,
+            }
+            for item in feed["items"]
+            for kind in ("impression", "click")
+            if kind == "impression" or item["course"]["id"] in clicked
+        ]
+        told = self.call("POST", "/events", {"events": events}, expect=202)
+        self.check(told["accepted"] == len(events), f"events were refused: {told['rejected']}")
+
     def show(self, feed: dict[str, Any], count: int = FIRST) -> list[str]:
         return [
             f"{n:>2} {'★' if rated_title(item) else '●'} 《{item['course']['title']}》"
@@ -132,6 +152,7 @@ class Journey:
         for item in chosen:
             self.call("PUT", f"/courses/{item['course']['id']}/rating", {"stars": 5})
         self.rated = [item["course"]["id"] for item in chosen]
+        self.saw(feed, self.rated)
         self.step(
             "给三个条目打 5 星 / three ratings",
             *(f"★★★★★ 《{item['course']['title']}》" for item in chosen),
@@ -146,6 +167,7 @@ class Journey:
         self.check(
             2 * len(fresh) >= FIRST, f"only {len(fresh)} of the first {FIRST} differ after ratings"
         )
+        self.saw(after, [])
         because = [item for item in after["items"] if item["reason"]["because"]]
         self.check(bool(because), "no item names the ratings as its reason")
         self.step(

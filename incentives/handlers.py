@@ -1,7 +1,6 @@
 """Facts from below that earn points or take them back."""
 
 from feedback.events import LessonFinished
-
 from incentives import services
 from kernel.outbox import subscribe
 from payments.events import OrderPaid, RefundSucceeded

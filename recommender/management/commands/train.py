@@ -37,7 +37,12 @@ class Command(BaseCommand):
         self.stdout.write(_("训练任务 #%(run)s 已排队。") % {"run": run.pk})
         if not options["wait"]:
             return
-        run = self._follow(run, options["timeout"])
+        try:
+            run = self._follow(run, options["timeout"])
+        except KeyboardInterrupt:
+            raise CommandError(
+                _("已停止等待，训练任务 #%(run)s 仍会进行。") % {"run": run.pk}
+            ) from None
         self._report(run)
         if run.status != TrainingRun.Status.SUCCEEDED:
             raise CommandError(

@@ -1,0 +1,110 @@
+"""`evaluate` and `recommend` as commands of their own: no database, errors in one sentence."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HEADER = "user_id,item_id,event,value,timestamp\n"
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """12 learners with 4 of 8 courses each, one broken row, and a course nobody has taken."""
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    lines = [
+        f"u{user},c{(user * 3 + step * (1 + user % 3)) % 8},view,,{1000 + 10 * user + step}"
+        for user in range(12)
+        for step in range(4)
+    ]
+    lines.insert(5, "u1,c1,bought,,1000")
+    (shop / "interactions.csv").write_text(HEADER + "\n".join(lines) + "\n")
+    (shop / "items.csv").write_text("item_id,title\ncold,新课\nc0,第一课\n")
+    return shop
+
+
+def manage(*arguments: object) -> subprocess.CompletedProcess[str]:
+    # a database that does not answer: these commands must not ask it
+    env = {**os.environ, "DATABASE_URL": "postgres://nobody:x@127.0.0.1:1/none"}
+    return subprocess.run(
+        [sys.executable, "manage.py", *map(str, arguments)],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def test_recommend_lists_everything_unseen_for_everybody(folder, tmp_path):
+    out = tmp_path / "lists.csv"
+    done = manage("recommend", "--dataset", folder, "--model", "ials", "--k", 99, "--out", out)
+
+    assert done.returncode == 0, done.stderr
+    assert "interactions.csv:7: unknown event" in done.stderr
+    with out.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["user_id"] for row in rows} == {f"u{n}" for n in range(12)}
+    mine = [row for row in rows if row["user_id"] == "u0"]
+    assert {row["item_id"] for row in mine} == {f"c{n}" for n in range(4, 8)} | {"cold"}
+    assert [int(row["rank"]) for row in mine] == [1, 2, 3, 4, 5]
+    scores = [float(row["score"]) for row in mine]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_evaluate_writes_json_for_one_model_and_a_list_for_all(folder, tmp_path):
+    out = tmp_path / "found.json"
+    done = manage("evaluate", "--dataset", folder, "--model", "popular", "--json", out)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(out.read_text())["dataset"] == "shop"
+
+    done = manage("evaluate", "--dataset", folder, "--model", "all", "--json", out)
+    assert done.returncode == 0, done.stderr
+    names = {result["model"] for result in json.loads(out.read_text())}
+    assert names >= {"popular", "concat_linear", "ials", "transitions", "history_tower", "auto"}
+
+
+def test_ratings_are_predicted_for_every_pair_known_or_not(folder, tmp_path):
+    rated = [f"u{n},c{n % 4},rating,{1 + n % 5},{n}" for n in range(12)]
+    (folder / "interactions.csv").write_text(HEADER + "\n".join(rated) + "\n")
+    pairs, out = tmp_path / "pairs.csv", tmp_path / "rated.csv"
+    pairs.write_text("user_id,item_id\nu1,c1\nnobody,c1\nu1,nothing\nnobody,nothing\n")
+    done = manage("recommend", "--dataset", folder, "--model", "mf", "--rate", pairs, "--out", out)
+
+    assert done.returncode == 0, done.stderr
+    with out.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(r["user_id"], r["item_id"]) for r in rows] == [
+        ("u1", "c1"), ("nobody", "c1"), ("u1", "nothing"), ("nobody", "nothing"),
+    ]  # fmt: skip
+    assert all(1 <= float(row["rating"]) <= 5 for row in rows)
+    mean = sum(1 + n % 5 for n in range(12)) / 12
+    assert float(rows[-1]["rating"]) == pytest.approx(mean, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--model", "magic"], "no model named 'magic'"),
+        (["--params", "{"], "--params is not JSON"),
+        (["--params", "[1]"], "must be a JSON object"),
+        (["--params", '{"depth": 3}'], "no parameter 'depth'"),
+        (["--params", '{"factors": -1}'], "must lie between"),
+        (["--params", '{"factors": 1.5}'], "must be a whole number"),
+        (["--k", "0"], "--k must be at least 1"),
+        (["--seed", "-1"], "--seed must lie between"),
+        (["--dataset", "/nowhere"], "interactions.csv"),
+    ],
+)
+def test_bad_arguments_end_in_one_sentence(folder, tmp_path, arguments, why):
+    out = tmp_path / "out.csv"
+    done = manage("recommend", "--dataset", folder, "--model", "ials", "--out", out, *arguments)
+
+    assert done.returncode == 1
+    assert why in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not out.exists()

@@ -1,0 +1,79 @@
+"""Who gets a list of their own: the additive starting point never, the served model always."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from devstack import movielens
+from recommender.core.data import Interactions
+from recommender.core.reading import read_dataset
+from recommender.core.serving import top_k
+from recommender.core.training.auto import fit_named
+from recommender.core.training.base import FitOptions
+from recommender.core.training.registry import make_trainer
+
+COMPARED = 40
+SMALL_AUTO = {"epochs": 2, "factors": 16}
+
+
+@pytest.fixture(scope="module")
+def rated(tmp_path_factory) -> Interactions:
+    """The demo's real ratings: 671 people, 9,066 films."""
+    return read_dataset(movielens.write(tmp_path_factory.mktemp("movielens"))).interactions
+
+
+@pytest.fixture(scope="module")
+def compared(rated):
+    """People with few films, so that plenty of films are new to all of them."""
+    lengths = np.diff(rated.indptr)
+    users = np.argsort(lengths, kind="stable")[:COMPARED]
+    return [rated.history(int(user)) for user in users]
+
+
+@pytest.fixture(scope="module")
+def new_to_all(rated, compared):
+    """Rows of the better-known films that none of the compared people has seen.
+
+    Masking what each has seen would make even popularity look personal.
+    """
+    seen = np.unique(np.concatenate([history.rows for history in compared]))
+    known = np.flatnonzero(rated.item_counts >= 5)
+    return np.setdiff1d(known, seen)
+
+
+def top_sets(model, histories, rows) -> set[frozenset[int]]:
+    return {frozenset(top_k(model.score_one(h)[rows], 10).tolist()) for h in histories}
+
+
+def rank_correlation(model, histories, rows) -> float:
+    """The mean of Spearman's correlation between the rankings of neighbouring people."""
+    ranks = [np.argsort(np.argsort(model.score_one(h)[rows])) for h in histories]
+    pairs = zip(ranks, ranks[1:], strict=False)
+    return float(np.mean([np.corrcoef(one, other)[0, 1] for one, other in pairs]))
+
+
+def test_concat_linear_ranks_everything_the_same_for_everybody(rated, compared, new_to_all):
+    model = make_trainer("concat_linear", {"epochs": 2}).fit(rated, FitOptions())
+
+    assert len(top_sets(model, compared, new_to_all)) == 1
+    assert rank_correlation(model, compared, new_to_all) > 0.999
+    # not by accident of the fit: the user's part is one number, added to every item
+    scores = np.stack([model.score_one(h)[new_to_all] for h in compared]).astype(np.float64)
+    double_difference = scores - scores.mean(axis=0) - scores.mean(axis=1)[:, None] + scores.mean()
+    assert np.abs(double_difference).max() < 1e-5 * np.ptp(scores)
+    assert np.ptp(scores.mean(axis=1)) > 0  # the users do differ, in that number alone
+
+
+def test_the_served_model_ranks_the_same_items_differently(rated, compared, new_to_all):
+    model = fit_named("auto", SMALL_AUTO, rated, FitOptions()).model
+
+    assert len(new_to_all) > 500
+    assert len(top_sets(model, compared, new_to_all)) / COMPARED > 0.5
+    assert rank_correlation(model, compared, new_to_all) < 0.9
+
+
+def test_popularity_is_caught_by_the_same_measure(rated, compared, new_to_all):
+    model = make_trainer("popular").fit(rated, FitOptions())
+
+    assert len(top_sets(model, compared, new_to_all)) == 1
