@@ -97,7 +97,7 @@ def test_ratings_are_predicted_for_every_pair_known_or_not(folder, tmp_path):
         (["--params", '{"factors": 1.5}'], "must be a whole number"),
         (["--k", "0"], "--k must be at least 1"),
         (["--seed", "-1"], "--seed must lie between"),
-        (["--dataset", "/nowhere"], "interactions.csv"),
+        (["--dataset", "/nowhere"], "no dataset folder at /nowhere"),
     ],
 )
 def test_bad_arguments_end_in_one_sentence(folder, tmp_path, arguments, why):

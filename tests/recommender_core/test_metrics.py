@@ -85,14 +85,14 @@ def test_the_random_split_holds_a_fifth_of_each_user_and_repeats_with_its_seed()
 
 
 def test_the_split_by_time_lets_nothing_later_into_training():
-    x = two_tastes(20)
+    # ten events at times 0 to 9: the newest fifth are v's b and w's a; w has nothing earlier
+    x = events([*[("u", item, float(n)) for n, item in enumerate("abcdefg")],
+                ("v", "a", 7.0), ("v", "b", 8.0), ("w", "a", 9.0)])  # fmt: skip
     split = global_time(x)
 
-    assert len(split.train) == 96  # the oldest four fifths of 120
-    held = {(u, i) for u, rows_ in zip(*vars(split.held).values(), strict=True) for i in rows_}
-    times = {(u, i): t for u, i, t in zip(x.user_rows, x.item_rows, x.times, strict=True)}
-    assert held
-    assert min(times[pair] for pair in held) > split.train.times.max()
+    assert split.held == Held([1], [[1]])
+    assert len(split.train) == 8
+    assert split.train.times.max() == 7
 
 
 def test_evaluate_answers_what_the_contract_names():

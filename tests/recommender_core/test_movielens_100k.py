@@ -92,6 +92,7 @@ def test_the_same_seed_writes_the_same_file(last_out, tmp_path):
 def implicit_lists(seen: dict[str, set[str]], ridge: float, alpha: float) -> dict[str, list[str]]:
     from implicit.als import AlternatingLeastSquares
     from scipy.sparse import csr_matrix
+    from threadpoolctl import threadpool_limits
 
     users = sorted(seen)
     items = sorted(set().union(*seen.values()))
@@ -99,9 +100,11 @@ def implicit_lists(seen: dict[str, set[str]], ridge: float, alpha: float) -> dic
     cells = [(n, place[item]) for n, user in enumerate(users) for item in sorted(seen[user])]
     rows, columns = np.array(cells).T
     matrix = csr_matrix((np.ones(len(rows), np.float32), (rows, columns)))
-    peer = AlternatingLeastSquares(
-        factors=64, iterations=15, regularization=ridge, alpha=alpha, num_threads=1, random_state=0
-    )
-    peer.fit(matrix, show_progress=False)
+    with threadpool_limits(1, "blas"):  # as the peer's authors ask
+        peer = AlternatingLeastSquares(
+            factors=64, iterations=15, regularization=ridge, alpha=alpha, num_threads=1,
+            random_state=0,
+        )  # fmt: skip
+        peer.fit(matrix, show_progress=False)
     best, _ = peer.recommend(np.arange(len(users)), matrix, N=K)
     return {user: [items[i] for i in best[n]] for n, user in enumerate(users)}

@@ -135,4 +135,4 @@ def test_what_wechat_calls_answers_in_chinese_whatever_its_headers_say(db):
     )
 
     assert 400 <= reply.status_code < 500
-    assert HAN.search(reply.content.decode())
+    assert HAN.search(reply.json()["message"])
