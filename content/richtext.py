@@ -3,8 +3,6 @@
 import re
 from html import unescape
 
-import nh3
-
 TAGS = {
     *("p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "strong", "b", "em", "i", "u", "s"),
     *("ul", "ol", "li", "blockquote", "pre", "code", "span", "sub", "sup", "a", "img", "figure"),
@@ -28,6 +26,8 @@ def sanitised(html: str) -> str:
 
     Idempotent: what passed once passes unchanged.
     """
+    import nh3  # noqa: PLC0415  (a library of 1.4 MB that only writers of lessons need)
+
     return nh3.clean(
         _storable(html),
         tags=TAGS,

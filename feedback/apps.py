@@ -1,5 +1,3 @@
-from importlib import import_module
-
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
@@ -10,4 +8,9 @@ class FeedbackConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        import_module("feedback.handlers")
+        """Hear of paid orders. Events are imported here, when the models are there."""
+        from kernel.outbox import subscribe_path  # noqa: PLC0415
+        from payments.events import OrderPaid  # noqa: PLC0415
+
+        handler = "feedback.handlers.purchase_noted"
+        subscribe_path(OrderPaid, handler, name="feedback.purchase_noted")

@@ -4,11 +4,9 @@ from datetime import datetime
 
 from content.selectors.access import course_ids_in
 from feedback.services import courses_bought
-from kernel.outbox import subscribe
 from payments.events import OrderPaid
 
 
-@subscribe(OrderPaid, name="feedback.purchase_noted")
 def purchase_noted(event: OrderPaid) -> None:
     courses_bought(
         user_id=event.user_id,

@@ -12,13 +12,7 @@ from incentives.models import Coupon
 from incentives.selectors import get_coupons_for_user, points_balance, short_yuan
 from incentives.services import reservations
 from kernel.money import yuan
-from payments.ports import (
-    Discounts,
-    OfferLine,
-    OrderDiscounts,
-    RefundShare,
-    register_discount_source,
-)
+from payments.ports import Discounts, OfferLine, OrderDiscounts, RefundShare
 
 
 @dataclass(frozen=True)
@@ -101,9 +95,8 @@ class PointsAndCoupons:
             )
 
 
-def register() -> None:
-    """From now on payments asks this app for discounts."""
-    register_discount_source(PointsAndCoupons())
+source = PointsAndCoupons()
+
 
 
 def _coupon_part(user_id: int, coupon_id: int, lines: Sequence[OfferLine]) -> _CouponPart:

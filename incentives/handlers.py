@@ -2,23 +2,19 @@
 
 from feedback.events import LessonFinished
 from incentives import services
-from kernel.outbox import subscribe
 from payments.events import OrderPaid, RefundSucceeded
 
 
-@subscribe(LessonFinished, name="incentives.points_for_lesson")
 def points_for_lesson(event: LessonFinished) -> None:
     services.lesson_finished_reward(user_id=event.user_id, lesson_id=event.lesson_id)
 
 
-@subscribe(OrderPaid, name="incentives.points_for_purchase")
 def points_for_purchase(event: OrderPaid) -> None:
     services.purchase_reward(
         user_id=event.user_id, order_no=event.order_no, payable_fen=event.payable_fen
     )
 
 
-@subscribe(RefundSucceeded, name="incentives.points_back_for_refund")
 def points_back_for_refund(event: RefundSucceeded) -> None:
     services.purchase_clawback(
         user_id=event.user_id, order_no=event.order_no, out_refund_no=event.out_refund_no

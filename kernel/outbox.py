@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 from django.db import transaction
 from django.db.models import F
+from django.utils.module_loading import import_string
 
 from kernel import clock
 from kernel.errors import InvariantBroken
@@ -41,8 +42,12 @@ E = TypeVar("E", bound=Event)
 @dataclass(frozen=True)
 class Subscription:
     event: type[Event]
-    run: Callable[[Any], None]
+    run: Callable[[Any], None] | str  # a path is imported at the first delivery
     talks: bool
+
+    def deliver(self, event: Event) -> None:
+        run = import_string(self.run) if isinstance(self.run, str) else self.run
+        run(event)
 
 
 _subscriptions: dict[str, Subscription] = {}
@@ -55,16 +60,29 @@ def subscribe(
     """Register a handler under a stable name (rows refer to it)."""
 
     def register(run: Callable[[E], None]) -> Callable[[E], None]:
-        known = _subscriptions.get(name)
-        if known is not None and known.run is not run:
-            raise InvariantBroken(f"two handlers called {name}")
-        _subscriptions[name] = Subscription(event, run, talks)
-        names = _by_event.setdefault(event, [])
-        if name not in names:
-            names.append(name)
+        _register(name, Subscription(event, run, talks))
         return run
 
     return register
+
+
+def subscribe_path(event: type[Event], run: str, *, name: str, talks: bool = False) -> None:
+    """Register the handler at the dotted path `run`.
+
+    Called in `AppConfig.ready()`: who publishes needs the name alone, so a web process does not
+    load what only the worker runs.
+    """
+    _register(name, Subscription(event, run, talks))
+
+
+def _register(name: str, subscription: Subscription) -> None:
+    known = _subscriptions.get(name)
+    if known is not None and known.run != subscription.run:
+        raise InvariantBroken(f"two handlers called {name}")
+    _subscriptions[name] = subscription
+    names = _by_event.setdefault(subscription.event, [])
+    if name not in names:
+        names.append(name)
 
 
 def publish(event: Event, *, key: str = "", delay: timedelta = timedelta(0)) -> None:
@@ -133,12 +151,12 @@ def _deliver(row: OutboxRow, lease: int) -> None:
             raise InvariantBroken(f"no handler called {row.handler}")
         event = subscription.event(**row.payload)
         if subscription.talks:
-            subscription.run(event)
+            subscription.deliver(event)
             _mark_done(row.pk, lease)
         else:
             with transaction.atomic():
                 if _mark_done(row.pk, lease):
-                    subscription.run(event)
+                    subscription.deliver(event)
     except Exception as error:  # noqa: BLE001  (any handler's failure is kept on its row)
         logger.exception("outbox delivery failed", extra={"handler": row.handler, "row": row.pk})
         _mark_failed(row, lease, error)

@@ -14,7 +14,7 @@ def main() -> None:
         sys.executable, "-m", "granian", "--interface", "wsgi",
         "--host", env.get("KPAY_WEB_HOST", "127.0.0.1"), "--port", env.get("PORT", "8000"),
         "--workers", env.get("KPAY_WEB_WORKERS", "2"),
-        "--blocking-threads", env.get("KPAY_WEB_THREADS", "8"),
+        "--blocking-threads", env.get("KPAY_WEB_THREADS", "4"),
         "--respawn-failed-workers", "--no-ws",
         "kpay_site.wsgi:application",
     ]  # fmt: skip

@@ -35,7 +35,7 @@ INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.import_export",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # kpay_site.admin_urls discovers
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

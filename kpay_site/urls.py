@@ -1,38 +1,40 @@
-"""All doors of the house."""
+"""All doors of the house. Each room behind them is loaded when its first visitor comes.
 
-from django.contrib import admin
-from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularRedocView, SpectacularSwaggerView
-from rest_framework.negotiation import DefaultContentNegotiation
+A worker that serves feeds all day need not keep the admin, the payment clients and the API
+documents in its memory.
+"""
+
+from django.urls import path
+from django.urls.resolvers import RoutePattern, URLPattern, URLResolver
 
 from kpay_site import health
 
+# The busiest first: a request tries them in this order and loads those it tries.
 API_APPS = (
-    "accounts",
-    "payments",
-    "content",
-    "feedback",
-    "incentives",
     "recommender",
+    "feedback",
+    "content",
+    "accounts",
+    "incentives",
+    "payments",
 )
 CALLBACKS = ("payments", "messaging", "content")
 
 
-urlpatterns = [
-    path("admin/", admin.site.urls),
+def later(route: str, module: str, namespace: str | None = None) -> URLResolver:
+    """Like `path(route, include(module))`, but the module is imported at the first match."""
+    pattern = RoutePattern(route, is_endpoint=False)
+    return URLResolver(pattern, module, app_name=namespace, namespace=namespace)
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    *(later("api/v1/", f"{app}.urls") for app in API_APPS),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
-    path(
-        "api/schema/",
-        # YAML or JSON by Accept or ?format=json, unlike the API itself.
-        SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation),
-        name="schema",
-    ),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
-    path("api/redoc/", SpectacularRedocView.as_view(url_name="schema"), name="redoc"),
-    *(path("api/v1/", include(f"{app}.urls")) for app in API_APPS),
-    *(path("", include(f"{app}.callback_urls")) for app in CALLBACKS),
+    later("admin/", "kpay_site.admin_urls", "admin"),
+    later("api/", "kpay_site.docs_urls"),
+    *(later("", f"{app}.callback_urls") for app in CALLBACKS),
 ]
 
 handler400 = "kernel.api.views.handler400"

@@ -7,4 +7,10 @@ class MessagingConfig(AppConfig):
     verbose_name = _("公众号与消息")
 
     def ready(self) -> None:
-        from messaging import handlers  # noqa: F401, PLC0415  (registers outbox handlers)
+        """Hear the facts whose handlers talk to the platform."""
+        from kernel.outbox import subscribe_path  # noqa: PLC0415  (needs the models)
+        from messaging.events import FollowerSeen, MessageQueued  # noqa: PLC0415
+
+        for event, name in ((FollowerSeen, "learn_follower"), (MessageQueued, "deliver_message")):
+            path = f"messaging.handlers.{name}"
+            subscribe_path(event, path, name=f"messaging.{name}", talks=True)

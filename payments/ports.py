@@ -8,7 +8,9 @@ accounts → entitlement; a source takes its own rows in that order through `ker
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
+
+from django.utils.module_loading import import_string
 
 
 @dataclass(frozen=True)
@@ -140,15 +142,21 @@ class NoDiscounts:
         return None
 
 
-_source: DiscountSource = NoDiscounts()
+_source: DiscountSource | str = NoDiscounts()
 
 
-def register_discount_source(source: DiscountSource) -> None:
-    """From now on `source` prices coupons and points. Called in `AppConfig.ready()`."""
+def register_discount_source(source: DiscountSource | str) -> None:
+    """From now on `source`, or what stands at its dotted path, prices coupons and points.
+
+    Called in `AppConfig.ready()`; a path is imported when the first price is asked for.
+    """
     global _source
     _source = source
 
 
 def discount_source() -> DiscountSource:
     """The registered source; `NoDiscounts` until an app above registers one."""
+    global _source
+    if isinstance(_source, str):
+        _source = cast("DiscountSource", import_string(_source))
     return _source

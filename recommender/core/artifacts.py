@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
 
 from recommender.core.data import IdMap
 from recommender.core.errors import ArtifactError
@@ -42,6 +41,9 @@ def save_artifact(
     The manifest gets the given entries (metrics, data hash, code version, ...) beside what
     loading needs. Both files appear whole or not at all, the manifest last.
     """
+    # here, not at the top: readers map the file by hand and need no writer
+    from safetensors.numpy import save_file  # noqa: PLC0415
+
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)
     arrays = {f"model.{name}": array for name, array in model.arrays().items()}

@@ -20,10 +20,26 @@ PRIOR = np.float32(1e-4)  # popularity orders only what no neighbour reaches
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """For each item its strongest outgoing weights; column 0 with weight 0 is padding."""
+    """For each item its strongest outgoing weights; column 0 with weight 0 is padding.
 
-    columns: Int32  # [items, neighbours]
-    values: Float32  # [items, neighbours]
+    Half precision and short columns: a web worker keeps these pages resident, and a rounding of
+    one part in two thousand is far below what separates two courses.
+    """
+
+    columns: NDArray[np.integer[Any]]  # [items, neighbours], uint16; int32 above 65,536 items
+    values: NDArray[np.floating[Any]]  # [items, neighbours], float16
+
+    @classmethod
+    def packed(
+        cls, columns: NDArray[np.integer[Any]], values: NDArray[np.floating[Any]]
+    ) -> Neighbours:
+        """The same lists in their stored types; beyond the range of float16 they are clipped."""
+        short = len(columns) <= 1 << 16
+        limit = np.float32(np.finfo(np.float16).max)
+        return cls(
+            columns.astype(np.uint16 if short else np.int32),
+            np.clip(values, -limit, limit).astype(np.float16),
+        )
 
     def spread(self, rows: Int32, weights: Float32, n_items: int) -> Float32:
         """[items]: the weighted sum of the lists of `rows`."""
@@ -46,7 +62,7 @@ class Neighbours:
         columns, values = self.columns[row], self.values[row]
         order = np.lexsort((columns, -values))
         order = order[(values[order] > 0) & (columns[order] != row)][:k]
-        return columns[order], values[order]
+        return columns[order].astype(np.int32), values[order].astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,7 @@ class EaseConfig:
     """Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data"."""
 
     regularization: float = 300.0
-    neighbours: int = 0  # a list; 0: 200, or more where the catalogue is small
+    neighbours: int = 0  # a list; 0: 128, or more where the catalogue is small
     half_life: float = 10.0  # events; 0 or a history without times: all count the same
     max_items: int = 20_000  # the most popular; the closed form needs a square of them
 
@@ -64,7 +80,7 @@ class TransitionsConfig:
     """Directed steps between items of one user, and EASE on the recency-discounted history."""
 
     regularization: float = 300.0
-    neighbours: int = 0  # a list; 0: 200, or more where the catalogue is small
+    neighbours: int = 0  # a list; 0: 128, or more where the catalogue is small
     half_life: float = 10.0  # events, of the EASE part
     step_half_life: float = 2.0  # events, of the steps
     step_share: float = 0.5  # of the steps in the blend

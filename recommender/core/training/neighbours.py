@@ -24,8 +24,8 @@ from recommender.core.models.recency import ages
 from recommender.core.training.base import FitOptions
 from recommender.core.training.popular import popularity
 
-NEIGHBOURS = 200
-LIST_ENTRIES = 1_000_000  # small catalogues may keep longer lists: 8 MB in all
+NEIGHBOURS = 128
+LIST_ENTRIES = 1_000_000  # small catalogues may keep longer lists: 4 MB in all
 SCALE_USERS = 500  # users whose scores set the scale of the two parts
 
 
@@ -39,7 +39,8 @@ class EaseTrainer:
         c = self.config
         weights, lost = ease_lists(interactions, c.regularization, c.neighbours, c.max_items)
         options.tell(1, 1)
-        return Ease(c, interactions.items, weights, _prior(interactions), {"cut_loss": lost})
+        packed = Neighbours.packed(weights.columns, weights.values)
+        return Ease(c, interactions.items, packed, _prior(interactions), {"cut_loss": lost})
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class TransitionsTrainer:
         return Transitions(
             c,
             interactions.items,
-            Neighbours(steps.columns, steps.values * np.float32(step_scale)),
-            Neighbours(weights.columns, weights.values * np.float32(ease_scale)),
+            Neighbours.packed(steps.columns, steps.values * np.float32(step_scale)),
+            Neighbours.packed(weights.columns, weights.values * np.float32(ease_scale)),
             _prior(interactions),
             {"cut_loss": lost, "cut_loss_steps": lost_steps},
         )
