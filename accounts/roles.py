@@ -39,7 +39,6 @@ ROLES = (
             "messaging": KEEP,
             "dashboard": VIEW,
             "simulation": VIEW,
-            "django_celery_beat": VIEW,
         },
     ),
     Role(

@@ -6,7 +6,7 @@ from content.services import publish_due, searches_forget
 
 SCHEDULE = {
     "content.publish_due": {"task": "content.publish_due", "schedule": 30.0},
-    "content.forget_searches": {"task": "content.forget_searches", "schedule": 86_400.0},
+    "content.forget_searches": {"task": "content.forget_searches", "schedule": 3600.0},
 }
 
 

@@ -98,7 +98,6 @@ class PointsAndCoupons:
 source = PointsAndCoupons()
 
 
-
 def _coupon_part(user_id: int, coupon_id: int, lines: Sequence[OfferLine]) -> _CouponPart:
     coupon: Coupon | None = get_coupons_for_user(user_id=user_id).filter(pk=coupon_id).first()
     if coupon is None:

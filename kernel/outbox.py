@@ -20,6 +20,7 @@ from django.utils.module_loading import import_string
 from kernel import clock
 from kernel.errors import InvariantBroken
 from kernel.models import OutboxRow
+from kernel.queue import send
 
 logger = logging.getLogger(__name__)
 
@@ -107,10 +108,8 @@ def publish(event: Event, *, key: str = "", delay: timedelta = timedelta(0)) -> 
 
 
 def _wake() -> None:
-    """Tell a worker that rows are due. Losing this is harmless: the schedule comes by."""
-    from kernel.tasks import wake_outbox  # noqa: PLC0415  (tasks stand above this module)
-
-    wake_outbox()
+    """Ask a worker to look now."""
+    send("kernel.deliver_outbox")
 
 
 def deliver_due(limit: int = 100) -> int:

@@ -1,36 +1,17 @@
 """Shells around the kernel's due work."""
 
-import logging
 from datetime import timedelta
 
-from celery import current_app, shared_task
-from kombu.exceptions import OperationalError as BrokerError
+from celery import shared_task
 
 from kernel import clock, outbox
 from kernel.models import Heartbeat, IdempotencyKey, OutboxRow, RateCounter
-
-logger = logging.getLogger(__name__)
 
 SCHEDULE = {
     "kernel.deliver_outbox": {"task": "kernel.deliver_outbox", "schedule": 1.0},
     "kernel.heartbeat": {"task": "kernel.heartbeat", "schedule": 15.0},
     "kernel.sweep": {"task": "kernel.sweep", "schedule": 3600.0},
 }
-
-
-def wake_outbox() -> None:
-    """Ask a worker to look now. A broker that is away costs a second, not a fact."""
-    send("kernel.deliver_outbox")
-
-
-def send(name: str, *args: object, queue: str = "default") -> bool:
-    """Send a task by name, bounded in time; False (and a log line) when the broker is away."""
-    try:
-        current_app.send_task(name, args=args, queue=queue, retry=False, expires=600)
-    except (BrokerError, OSError) as error:
-        logger.warning("broker is away: %s not sent (%s)", name, type(error).__name__)
-        return False
-    return True
 
 
 @shared_task(name="kernel.deliver_outbox", ignore_result=True)

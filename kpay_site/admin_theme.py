@@ -96,7 +96,6 @@ NAVIGATION = [
         _rows(_("操作审计"), "policy", "kernel.staffaction"),
         _rows(_("待办事件"), "pending_actions", "kernel.outboxrow"),
         _rows(_("进程心跳"), "monitor_heart", "kernel.heartbeat"),
-        _rows(_("定时任务"), "schedule", "django_celery_beat.periodictask"),
         _rows(_("角色"), "admin_panel_settings", "auth.group"),
         {
             "title": _("接口文档"),

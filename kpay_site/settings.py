@@ -46,7 +46,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "django_celery_beat",
     "django_prometheus",
 ]
 
@@ -185,7 +184,9 @@ CELERY_ENABLE_UTC = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 10
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+# In memory: what is due once a day asks the tables whether it was done, so a restart loses nothing.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
+QUEUE_APP = "kpay_site.celery.app"
 # Measured per broker: what a killed worker's task waits for (docs/dependencies.md).
 _TRANSPORT: dict[str, dict[str, object]] = {
     "pgmq": {

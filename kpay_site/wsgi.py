@@ -19,7 +19,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kpay_site.settings")
 sys.modules.setdefault("requests", None)  # type: ignore[arg-type]
 application = get_wsgi_application()
 import_module("rest_framework.compat")
-if sys.modules["requests"] is None:  # type: ignore[comparison-overlap]
+if not sys.modules["requests"]:
     del sys.modules["requests"]
 
 # Keep what is loaded out of the collector's sight: it would otherwise wait for a quarter of these

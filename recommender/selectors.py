@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Q
 
 from accounts.models import User
 from content.models import Category, Course
+from kernel import clock
 from recommender.models import TrainingRun
 from recommender.serving.state import read_state
 
@@ -49,6 +53,17 @@ def interest_tags(user: User) -> list[InterestTag]:
         if tag not in state.deleted_tags and tag not in declared
     ]
     return [InterestTag(tag, "category", "declared", 1.0) for tag in declared] + behaviour
+
+
+def training_is_due(*, from_hour: int) -> bool:
+    """No run waits or runs, and none was asked for since the last `from_hour` o'clock."""
+    now = clock.now().astimezone(clock.SHOP_ZONE)
+    since = now.replace(hour=from_hour, minute=0, second=0, microsecond=0)
+    if since > now:
+        since -= timedelta(days=1)
+    waiting = (TrainingRun.Status.QUEUED, TrainingRun.Status.RUNNING)
+    counted = Q(status__in=waiting) | Q(created_at__gte=since)
+    return not TrainingRun.objects.filter(counted).exists()
 
 
 def run_following(run_id: int) -> TrainingRun:

@@ -10,18 +10,19 @@ from celery.schedules import crontab
 from django.utils.translation import gettext as _
 
 from recommender.models import TrainingRun
+from recommender.selectors import training_is_due
 from recommender.services.feedback import feeds_forget
 from recommender.services.runs import run_wake_next, runs_sweep_dead, training_queue
 
+FROM_HOUR = 4  # in the shop's time zone, when the fewest people learn
 SCHEDULE = {
-    # 04:00 in the shop's time zone, when the fewest people learn
     "recommender.train_daily": {
         "task": "recommender.train_daily",
-        "schedule": crontab(hour="4", minute="0"),
+        "schedule": crontab(minute="0"),
     },
     "recommender.forget_feeds": {
         "task": "recommender.forget_feeds",
-        "schedule": crontab(hour="3", minute="30"),
+        "schedule": crontab(minute="30"),
     },
     "recommender.sweep_runs": {"task": "recommender.sweep_runs", "schedule": 15.0},
 }
@@ -41,9 +42,12 @@ def queue_training(
 
 @shared_task(name="recommender.train_daily", ignore_result=True)
 def train_daily() -> None:
-    """One run a day; none while another one waits or runs (two schedulers are harmless)."""
-    waiting = (TrainingRun.Status.QUEUED, TrainingRun.Status.RUNNING)
-    if not TrainingRun.objects.filter(status__in=waiting).exists():
+    """Asked every hour: one run a day, from 04:00 on, whoever asked for the day's run.
+
+    None while another one waits or runs. A scheduler that was away at four asks at five; two
+    schedulers are harmless.
+    """
+    if training_is_due(from_hour=FROM_HOUR):
         queue_training(reason=_("每日定时训练"))
 
 

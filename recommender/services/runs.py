@@ -16,7 +16,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
-from kernel.tasks import send
+from kernel.queue import send
 from recommender.models import TrainingRun
 
 logger = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from recommender.serving.metrics import model_loads
 logger = logging.getLogger(__name__)
 
 NEIGHBOURS = 120
-REMEMBERED = 2000  # courses whose neighbours are kept, 3 MB
+REMEMBERED = 500  # courses whose neighbours are kept, 1 MB
 Near = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 

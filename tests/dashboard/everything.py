@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from django.contrib.auth.models import Group
 from django.db import transaction
-from django_celery_beat import models as beat
 
 from accounts.models import Identity, TokenFamily, User
 from content.models import Category, Course, Creator, Lesson, SearchMiss, SearchTerm, Tag
@@ -34,7 +33,6 @@ def fill(number: int) -> None:
     _recommender(number, user, course)
     _messages(number, user)
     _kernel(number, user)
-    _schedules(number)
 
 
 def _content(number: int, user: User) -> tuple[Course, Lesson]:
@@ -218,11 +216,3 @@ def _kernel(number: int, user: User) -> None:
     StaffAction.objects.create(
         user=user, action="recommender.promote", target="version:1", reason="试用", created_at=now
     )
-
-
-def _schedules(number: int) -> None:
-    interval = beat.IntervalSchedule.objects.create(every=number + 100, period="seconds")
-    beat.CrontabSchedule.objects.create(minute=str(number))
-    beat.ClockedSchedule.objects.create(clocked_time=clock.now())
-    beat.SolarSchedule.objects.create(event="sunrise", latitude=number, longitude=100)
-    beat.PeriodicTask.objects.create(name=f"task{number}", task="kernel.tick", interval=interval)

@@ -28,11 +28,7 @@ WITHOUT_PAGE = {
     "feedback.progresssession": "inline of its lesson progress",
 }
 PAGES = sorted(
-    (
-        model
-        for model in admin.site._registry
-        if model._meta.app_label in HOUSE | {"auth", "django_celery_beat"}
-    ),
+    (model for model in admin.site._registry if model._meta.app_label in HOUSE | {"auth"}),
     key=lambda model: model._meta.label,
 )
 APPS = sorted({model._meta.app_label for model in PAGES})
@@ -122,18 +118,15 @@ FEW_ROWS = {
     *("kernel.heartbeat", "payments.ledgeraccount", "payments.channelrule"),
     *("payments.refundline", "recommender.servingpointer", "recommender.tagdeletion"),
 }
-SCHEDULES = {
-    f"django_celery_beat.{name}schedule" for name in ("interval", "crontab", "solar", "clocked")
-}
 
 
 def test_lists_can_be_searched_and_narrowed():
     for model in PAGES:
         page, label = admin.site._registry[model], model._meta.label_lower
         assert isinstance(page, HouseAdmin), label
-        searchless = {"recommender.servingpointer", "payments.channelrule", *SCHEDULES}
+        searchless = {"recommender.servingpointer", "payments.channelrule"}
         assert page.search_fields or label in searchless, label
-        assert page.list_filter or label in FEW_ROWS | SCHEDULES, label
+        assert page.list_filter or label in FEW_ROWS, label
 
 
 @pytest.mark.parametrize("role", roles.NAMES)

@@ -272,8 +272,24 @@ def test_a_training_whose_lease_is_lost_stops_by_itself(shop, monkeypatch):
     assert (run.status, run.error, pointer()) == ("failed", "taken away", None)
 
 
-def test_the_daily_run_is_queued_once(shop):
+def test_the_daily_run_is_queued_once_a_day(shop):
     train_daily()
+    train_daily()
+    assert TrainingRun.objects.count() == 1
+
+    TrainingRun.objects.update(status="succeeded")  # today's run is over
+    train_daily()
+    assert TrainingRun.objects.count() == 1
+
+    TrainingRun.objects.update(created_at=clock.now() - timedelta(hours=25))
+    train_daily()
+    assert TrainingRun.objects.count() == 2
+
+
+def test_yesterdays_waiting_run_keeps_todays_from_being_queued(shop):
+    train_daily()
+    TrainingRun.objects.update(created_at=clock.now() - timedelta(hours=25))
+
     train_daily()
 
     assert TrainingRun.objects.count() == 1

@@ -36,7 +36,7 @@ class HistoryTower(Model):
 
     config: TowerConfig
     items: IdMap
-    inputs: Float32  # [half-lives, items, factors]
+    inputs: NDArray[np.floating[Any]]  # [half-lives, items, factors], float16: means of rows
     outputs: Float32  # [items, factors]
     bias: Float32  # [items]
     found: Params = field(default_factory=dict)

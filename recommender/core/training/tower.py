@@ -91,7 +91,7 @@ class _TowerFitting(Fitting[HistoryTower]):
     def model(self, found: Params) -> HistoryTower:
         arrays = {name: p.detach().cpu().numpy().copy() for name, p in self.parameters.items()}
         n = len(self.interactions.items)
-        inputs = np.ascontiguousarray(arrays["inputs"][:, :n])
+        inputs = np.ascontiguousarray(arrays["inputs"][:, :n]).astype(np.float16)
         return HistoryTower(
             self.config,
             self.interactions.items,
