@@ -104,7 +104,7 @@ def publish(event: Event, *, key: str = "", delay: timedelta = timedelta(0)) -> 
     ]
     if rows:
         OutboxRow.objects.bulk_create(rows)
-        transaction.on_commit(_wake)
+        transaction.on_commit(_wake, robust=True)  # committed is committed
 
 
 def _wake() -> None:

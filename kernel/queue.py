@@ -2,6 +2,7 @@
 
 import logging
 
+import psycopg
 from django.conf import settings
 from django.utils.module_loading import import_string
 
@@ -19,7 +20,8 @@ def send(name: str, *args: object, queue: str = "default") -> bool:
     app = import_string(settings.QUEUE_APP)
     try:
         app.send_task(name, args=args, queue=queue, retry=False, expires=600)
-    except (BrokerError, OSError) as error:
+    # the queue in PostgreSQL raises the driver's errors: two processes that declare it at once too
+    except (BrokerError, OSError, psycopg.Error) as error:
         logger.warning("broker is away: %s not sent (%s)", name, type(error).__name__)
         return False
     return True

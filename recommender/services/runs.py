@@ -50,7 +50,7 @@ def training_queue(
 
 
 def _wake_on_commit(run_id: int) -> None:
-    transaction.on_commit(lambda: send(TASK, run_id, queue=QUEUE))
+    transaction.on_commit(lambda: send(TASK, run_id, queue=QUEUE), robust=True)
 
 
 def run_start(*, run_id: int) -> uuid.UUID | None:

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
 
+import psycopg
 import pytest
 from django.db import connection, transaction
 
@@ -112,3 +113,29 @@ def test_a_process_that_lost_its_lease_can_not_close_the_row() -> None:
 
     assert not Heartbeat.objects.exists()
     assert OutboxRow.objects.get().state == OutboxRow.State.DUE
+
+
+class Broken:
+    def send_task(self, *_: object, **__: object) -> None:
+        raise psycopg.errors.DuplicateObject("trigger exists")
+
+
+class Worse:
+    def send_task(self, *_: object, **__: object) -> None:
+        raise KeyError("a bug of the client")
+
+
+broken, worse = Broken(), Worse()
+
+
+@pytest.mark.parametrize(("app", "told"), [("broken", "broker is away"), ("worse", "KeyError")])
+def test_a_broker_that_fails_after_the_commit_is_no_error_of_the_caller(
+    settings, caplog, app: str, told: str
+) -> None:
+    """The fact is in the table; the schedule comes by."""
+    settings.QUEUE_APP = f"{__name__}.{app}"
+
+    publish_ring("alone")
+
+    assert OutboxRow.objects.get().state == OutboxRow.State.DUE
+    assert told in caplog.text
