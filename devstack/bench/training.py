@@ -122,7 +122,7 @@ def measure_ials(split: Split) -> dict[str, Any]:
 def measure_implicit(split: Split) -> dict[str, Any]:
     from implicit.als import AlternatingLeastSquares  # noqa: PLC0415
     from scipy.sparse import csr_matrix  # noqa: PLC0415
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # noqa: PLC0415
 
     train = split.train
     shape = (len(train.users), len(train.items))
@@ -154,7 +154,7 @@ def _timed(work: Any) -> tuple[Any, dict[str, float]]:
 
 
 def blas_kernel() -> str:
-    from threadpoolctl import threadpool_info  # type: ignore[import-untyped]  # noqa: PLC0415
+    from threadpoolctl import threadpool_info  # noqa: PLC0415
 
     kernels = {f"{one['internal_api']} {one.get('architecture')}" for one in threadpool_info()}
     return ", ".join(sorted(kernels))
