@@ -51,5 +51,4 @@ def prepare() -> None:
     os.environ["KPAY_MODEL_DIR"] = str(KEYS / "models")
     os.environ["KPAY_MEDIA_ROOT"] = str(KEYS / "media")
     os.environ["DJANGO_LIVE_TEST_SERVER_ADDRESS"] = f"127.0.0.1:{WEB_PORT}"
-    if (ROOT / "wechat_sandbox" / "__main__.py").exists():  # TEMPORARY
-        os.environ.update(sandbox_environment(KEYS, sandbox_port=SANDBOX_PORT, web_port=WEB_PORT))
+    os.environ.update(sandbox_environment(KEYS, sandbox_port=SANDBOX_PORT, web_port=WEB_PORT))

@@ -1,15 +1,18 @@
 """The Procfile's lines as they stand: worker and beat over the queue in PostgreSQL."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import requests
 from django.conf import settings
 from django.db import connection, transaction
 
@@ -20,7 +23,7 @@ from incentives.services import earning_rule_save
 from kernel import clock
 from kernel.models import Heartbeat, OutboxRow
 from kernel.outbox import publish
-from tests.ports import ROOT
+from tests.ports import ROOT, free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -107,3 +110,34 @@ def test_worker_and_beat_deliver_what_is_due_and_survive_a_killed_worker(start, 
     assert sorted(PointEntry.objects.values_list("delta", flat=True)) == [10, 10]
     late = clock.now() - timedelta(seconds=30)
     assert not OutboxRow.objects.filter(state="due", created_at__lt=late).exists()
+
+
+# Rooms behind different doors that share modules: each is imported at its first visitor.
+FIRST = (
+    *("/api/v1/feed", "/api/v1/me", "/api/v1/courses", "/api/v1/orders", "/api/v1/points"),
+    *("/api/v1/plans", "/api/v1/offers", "/api/v1/me/favourites", "/api/schema/"),
+    *("/admin/login/", "/wechat/oa/callback", "/wechat/pay/notify", "/healthz", "/metrics"),
+)
+
+
+def test_many_first_visitors_at_once_find_every_door_open(start, environment) -> None:
+    port = free_port()
+    environment |= {"PORT": str(port), "KPAY_WEB_WORKERS": "1", "KPAY_WEB_THREADS": "8"}
+    start("web")
+    base = f"http://127.0.0.1:{port}"
+
+    def status(path: str) -> int:
+        return requests.get(base + path, timeout=PATIENCE).status_code
+
+    def alive() -> bool:
+        with contextlib.suppress(requests.ConnectionError):
+            return status("/healthz") == 200
+        return False
+
+    until(alive)
+    with ThreadPoolExecutor(16) as pool:
+        found = dict(zip(FIRST * 2, pool.map(status, FIRST * 2), strict=True))
+
+    assert {path: code for path, code in found.items() if code >= 500} == {}
+    assert found["/api/v1/feed"] == 401
+    assert found["/api/schema/"] == found["/admin/login/"] == 200
