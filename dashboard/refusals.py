@@ -10,6 +10,13 @@ from kernel.api import views
 ADMIN = "/admin/"
 
 
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400 as a page in the admin, as JSON elsewhere."""
+    if not request.path.startswith(ADMIN) or not hasattr(request, "user"):
+        return views.handler400(request, exception)
+    return _page(request, _("地址有误，请从列表页重新进入。"), 400)
+
+
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
     """403 as a page in the admin, as JSON elsewhere."""
     if not request.path.startswith(ADMIN):

@@ -6,6 +6,7 @@ leave stops it. PostgreSQL refuses to run as root, so root hands the server to `
 """
 
 import fcntl
+import hashlib
 import os
 import pwd
 import shutil
@@ -248,7 +249,7 @@ class EmbeddedPostgres:
 
 def hash_path(path: Path) -> int:
     """A stable number for a path."""
-    return int.from_bytes(str(path).encode()[-8:], "big") ^ len(str(path))
+    return int.from_bytes(hashlib.sha256(str(path).encode()).digest()[:8], "big")
 
 
 def _alive(pid: int) -> bool:

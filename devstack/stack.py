@@ -97,20 +97,24 @@ def running(
     with ExitStack() as stack:
         url = stack.enter_context(database({**os.environ, **(extra or {})}))
         processes = stack.enter_context(Processes(state / "logs" / name))
-        web_port = pick_port(int(os.environ.get("PORT") or WEB_PORT))
-        sandbox_port = pick_port(int(os.environ.get("KPAY_SANDBOX_PORT") or SANDBOX_PORT))
         env = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
             "KPAY_ENV": "development",
             "KPAY_SECRET_KEY": secret(state / "secret"),
             "DATABASE_URL": url,
+            **(extra or {}),
+        }
+        manage(env, "migrate", "--verbosity", "0")
+        # Now, not before: while tables were made another program may have taken a port.
+        web_port = pick_port(int(os.environ.get("PORT") or WEB_PORT))
+        sandbox_port = pick_port(int(os.environ.get("KPAY_SANDBOX_PORT") or SANDBOX_PORT))
+        env |= {
             "PORT": str(web_port),
             "KPAY_PUBLIC_BASE_URL": f"http://127.0.0.1:{web_port}",
             **wechat_environment(state / "sandbox", sandbox_port),
             **(extra or {}),
         }
-        manage(env, "migrate", "--verbosity", "0")
         processes.start(
             "sandbox",
             [sys.executable, "-m", "wechat_sandbox", "--port", str(sandbox_port),

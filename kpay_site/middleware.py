@@ -4,11 +4,13 @@ Each of Django's own classes steps aside for paths that have no use for it, whic
 feed request four layers.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
@@ -47,6 +49,20 @@ class Messages(MessageMiddleware):
 class Frames(XFrameOptionsMiddleware):
     def __call__(self, request: HttpRequest) -> Answer:
         return self.get_response(request) if _plain(request) else super().__call__(request)
+
+
+class PlainQueries:
+    """400 for a NUL in the address: the admin's filters would hand it to the database."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Answer:
+        query = request.META.get("QUERY_STRING", "")
+        if request.path_info.startswith("/admin/") and ("%00" in query or "\0" in query):
+            raise SuspiciousOperation("a NUL in the query")
+        answer: Answer = self.get_response(request)
+        return answer
 
 
 class Locale(LocaleMiddleware):

@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts import roles
@@ -60,8 +60,14 @@ def _row(section: str, number: int, row: Any) -> dict[str, str]:
         raise InvalidInput(
             fields={f"{where}.{name}": said for name, said in refused.detail.items()}
         ) from refused
-    except (TypeError, KeyError) as error:
-        raise InvalidInput(fields={where: [str(error)]}) from error
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise InvalidInput(
+            fields={where: [_("字段缺失、多余或类型不对（%(why)s）。") % {"why": error}]}
+        ) from error
+    except DatabaseError as error:  # the transaction ends here, with nothing kept
+        raise InvalidInput(
+            fields={where: [_("有数据库存不下的值：过大的数、过长的文字或 NUL。")]}
+        ) from error
 
 
 def _category(row: dict[str, Any]) -> dict[str, str]:

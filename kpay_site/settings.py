@@ -60,6 +60,7 @@ MIDDLEWARE = [
     "kpay_site.middleware.Auth",
     "kpay_site.middleware.Messages",
     "kpay_site.middleware.Frames",
+    "kpay_site.middleware.PlainQueries",
 ]
 
 ROOT_URLCONF = "kpay_site.urls"

@@ -37,7 +37,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *(later("", f"{app}.callback_urls") for app in CALLBACKS),
 ]
 
-handler400 = "kernel.api.views.handler400"
+handler400 = "dashboard.refusals.handler400"
 handler403 = "dashboard.refusals.handler403"
 handler404 = "dashboard.refusals.handler404"
 handler500 = "kernel.api.views.handler500"

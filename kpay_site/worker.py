@@ -36,6 +36,9 @@ def commands() -> list[list[str]]:
 
 
 def main() -> int:
+    # OpenMP's threads wait by spinning; beside other busy processes a fit would take many times
+    # as long as with threads that sleep.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     children = [
         subprocess.Popen(command, preexec_fn=_die_with_parent)  # noqa: PLW1509, S603
         for command in commands()

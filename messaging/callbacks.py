@@ -2,15 +2,15 @@
 
 import logging
 
-from django.core.exceptions import RequestDataTooBig
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from kernel.api.views import render_error
-from kernel.errors import BodyTooLarge, DomainError, Unavailable
+from kernel.errors import DomainError, Unavailable
 from kernel.transactions import retrying
+from kernel.wire.bodies import bounded_body
 from messaging import services
 from wechat.errors import WeChatForged
 from wechat.push import MAX_BODY, Account, echo, verify_and_parse
@@ -36,7 +36,7 @@ def _callback(account: Account, request: HttpRequest) -> HttpResponse:
     try:
         if request.method == "GET":
             return _plain(echo(account, request.GET.dict()).encode())
-        push = verify_and_parse(account, request.GET.dict(), _body(request))
+        push = verify_and_parse(account, request.GET.dict(), bounded_body(request, MAX_BODY))
         return _plain(retrying(lambda: services.push_received(push=push)))
     except WeChatForged as forged:
         logger.warning("a push to %s is refused: %s", account, forged.said)
@@ -46,17 +46,6 @@ def _callback(account: Account, request: HttpRequest) -> HttpResponse:
     except OperationalError:
         logger.exception("the database is away")
         return render_error(Unavailable(retry_after=2))
-
-
-def _body(request: HttpRequest) -> bytes:
-    """The raw body, refused before it is read when it says that it is too large."""
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    if not str(length).isdigit() or int(length) > MAX_BODY:
-        raise BodyTooLarge
-    try:
-        return request.body
-    except RequestDataTooBig as error:
-        raise BodyTooLarge from error
 
 
 def _plain(body: bytes) -> HttpResponse:

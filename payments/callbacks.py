@@ -6,8 +6,9 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from kernel.errors import BodyTooLarge, DomainError
+from kernel.errors import DomainError
 from kernel.transactions import retrying
+from kernel.wire.bodies import bounded_body
 from payments.channels.wechat_v3 import paid_facts, parse_notify, refund_facts
 from payments.errors import FactsDiffer
 from payments.services.notices import other_notice, payment_notice, refund_notice
@@ -23,20 +24,13 @@ MAX_BODY = 64 * 1024
 def pay_notify(request: HttpRequest) -> JsonResponse:
     """Verify, keep, apply, answer. A refusal is 4xx with no effect and no outbound call."""
     try:
-        notify = parse_notify(request.META, _body(request))
+        notify = parse_notify(request.META, bounded_body(request, MAX_BODY))
         retrying(lambda: _apply(notify))
     except DomainError as refused:
         logger.warning("pay notify refused: %s %s", refused.code, refused.detail)
         failed = {"code": "FAIL", "message": str(refused.message)}
         return JsonResponse(failed, status=refused.status)
     return JsonResponse({"code": "SUCCESS", "message": "OK"})
-
-
-def _body(request: HttpRequest) -> bytes:
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    if not length.isascii() or not length.isdigit() or int(length[:12]) > MAX_BODY:
-        raise BodyTooLarge
-    return request.body
 
 
 def _apply(notify: Notify) -> None:

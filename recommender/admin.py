@@ -137,7 +137,8 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     def comparison(self, run: TrainingRun) -> SafeString:
         columns = (run.metrics, run.baseline_metrics, run.popular_metrics)
         head = (gettext("指标"), gettext("新模型"), gettext("线上模型"), gettext("热门榜"))
-        rows = [head, *((n, *(_figure(c, n) for c in columns)) for n in METRICS)]
+        sources = [name for name in run.metrics if "[" in name]
+        rows = [head, *((n, *(_figure(c, n) for c in columns)) for n in (*METRICS, *sources))]
         cell = '<div style="display:flex">' + '<span style="width:9em">{}</span>' * 4 + "</div>"
         return format_html_join("", cell, rows)
 

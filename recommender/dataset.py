@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from django.db import connection, transaction
 from numpy.typing import NDArray
 
+from accounts.models import User
 from content.models import Category, Course, Creator
 from feedback.models import CourseHide, Event
 from recommender import rules
@@ -67,6 +68,14 @@ class Raw:
     times: NDArray[np.float64]
     from_app: NDArray[np.bool_]
     own: NDArray[np.bool_]  # the creator's own act on the creator's course
+
+
+def sources_of(users: IdMap, rows: Sequence[int]) -> dict[int, str]:
+    """The imported data set of each of these user rows that came with one."""
+    keys = {int(users.id(row)): row for row in rows}
+    imported = User.objects.filter(pk__in=keys, username__startswith="ds_")
+    named = imported.values_list("pk", "username")
+    return {keys[pk]: name.removeprefix("ds_").rpartition(":")[0] for pk, name in named}
 
 
 def snapshot() -> tuple[Interactions, Cleaning]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,30 @@ def judged_users(split: Split, seed: int) -> list[int]:
         return list(range(len(split.held)))
     chosen = np.random.default_rng(seed).permutation(len(split.held))[:MOST_USERS]
     return sorted(int(n) for n in chosen)
+
+
+def by_source(
+    model: Model, split: Split, places: Sequence[int], sources: Mapping[int, str]
+) -> Metrics:
+    """`hr@10[name]`, `ndcg@10[name]` and `users[name]` of the judged users of each data set.
+
+    `sources` names the imported data set by user row; a figure over all users would mix, say,
+    real ratings with sample learners whose taste was written to be clear.
+    """
+    found: dict[str, list[tuple[float, float]]] = {}
+    for place in places:
+        user = split.held.user_rows[place]
+        if user in sources:
+            history = split.train.history(user)
+            ranked = top_k(model.score_one(history), 10, history.rows)
+            top = gains(ranked, split.held.item_rows[place], 10)
+            found.setdefault(sources[user], []).append((top["hr"], top["ndcg"]))
+    told: Metrics = {}
+    for name, figures in sorted(found.items()):
+        told[f"hr@10[{name}]"] = _mean([hr for hr, _ in figures])
+        told[f"ndcg@10[{name}]"] = _mean([ndcg for _, ndcg in figures])
+        told[f"users[{name}]"] = float(len(figures))
+    return told
 
 
 def measure(

@@ -28,12 +28,13 @@ from recommender.core.errors import CoreError
 from recommender.core.models.base import Model
 from recommender.core.splits import Split
 from recommender.core.training.base import FitOptions
-from recommender.dataset import snapshot
+from recommender.dataset import snapshot, sources_of
 from recommender.errors import GateRefused, LeaseLost
 from recommender.heartbeat import Heartbeat
 from recommender.measuring import (
     Metrics,
     as_plain,
+    by_source,
     held_out,
     judged_users,
     measure,
@@ -138,6 +139,9 @@ class _Training:
         """
         popular_model = make_again(POPULAR, split.train, FitOptions(seed=self.run_row.seed))
         popular = measure(popular_model, split, places, self.beat.alive)
+        sources = sources_of(split.train.users, [split.held.user_rows[n] for n in places])
+        metrics |= by_source(made.model, split, places, sources)
+        popular |= by_source(popular_model, split, places, sources)
         self._note(metrics=as_plain(metrics), popular_metrics=as_plain(popular))
         recipe = serving_recipe()
         self.beat.stage(_("评估线上模型"), 0.62, 0.75)

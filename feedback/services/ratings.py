@@ -49,6 +49,8 @@ def rating_set(*, user: User, course_id: int, stars: int) -> Rating:
 @transaction.atomic
 def rating_clear(*, user: User, course_id: int) -> None:
     """The user has no stars for the course; the public mean follows. May be absent already."""
+    if not Rating.objects.filter(user_id=user.pk, course_id=course_id).exists():
+        return
     course_progress_locked(user_id=user.pk, course_id=course_id)
     rating = Rating.objects.filter(user_id=user.pk, course_id=course_id).first()
     if rating is None:

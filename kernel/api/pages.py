@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import orjson
@@ -102,11 +102,12 @@ def _typed(queryset: QuerySet[M], name: str, value: Any) -> Any:
     if kind == "DateTimeField":
         try:
             at = datetime.fromisoformat(str(value))
-        except ValueError as error:
+            if at.tzinfo is None:
+                raise broken_cursor()
+            # PostgreSQL knows no offset beyond 16 hours, Python no year beyond 9999
+            return at.astimezone(UTC)
+        except (ValueError, OverflowError) as error:
             raise broken_cursor() from error
-        if at.tzinfo is None:
-            raise broken_cursor()
-        return at
     if kind.endswith("IntegerField") or kind.endswith("AutoField"):
         if not isinstance(value, int) or not -(2**63) <= value < 2**63:
             raise broken_cursor()

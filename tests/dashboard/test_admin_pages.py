@@ -1,5 +1,7 @@
 """Every admin page answers, for everybody who may see it, in a fixed number of queries."""
 
+from importlib import import_module
+
 import pytest
 from django.apps import apps
 from django.conf import settings
@@ -27,6 +29,7 @@ WITHOUT_PAGE = {
     "experiments.arm": "inline of its experiment",
     "feedback.progresssession": "inline of its lesson progress",
 }
+import_module("kpay_site.admin_urls")  # pages are registered when the admin is first opened
 PAGES = sorted(
     (model for model in admin.site._registry if model._meta.app_label in HOUSE | {"auth"}),
     key=lambda model: model._meta.label,
@@ -100,6 +103,15 @@ def test_rows_open_and_lists_take_any_search_text(app, signed_in):
         for text in ("摄影", "12", "%'\"\\", "0" * 40):
             page = browser.get(_page(model, "changelist"), {"q": text})
             assert page.status_code == 200, (model, text)
+
+
+@each_app
+def test_a_nul_in_the_address_is_a_page_that_says_no(app, signed_in):
+    browser = signed_in("root")
+    for model in _pages_of(app):
+        page = browser.get(f"{_page(model, 'changelist')}?status__exact=%00")
+        assert page.status_code == 400, model
+        assert "地址有误" in page.content.decode()
 
 
 @each_app

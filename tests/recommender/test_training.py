@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from accounts.models import User
 from kernel import clock
 from recommender import gate
 from recommender.errors import LeaseLost
@@ -49,6 +50,7 @@ def test_a_good_model_is_published_and_served(shop, learner, model_dir):
     assert run.progress == 1
     assert (run.n_users, run.n_items, run.n_interactions) == (24, 20, 168)
     assert run.metrics["ndcg@10"] > run.popular_metrics["ndcg@10"] > 0
+    assert not any("[" in name for name in run.metrics)  # nobody here was imported
     assert run.baseline_metrics == {}
     assert all(check["passed"] for check in run.gate)
     assert pointer() == run.version
@@ -270,6 +272,19 @@ def test_a_training_whose_lease_is_lost_stops_by_itself(shop, monkeypatch):
     assert not worker.is_alive()
     run.refresh_from_db()
     assert (run.status, run.error, pointer()) == ("failed", "taken away", None)
+
+
+def test_users_of_an_imported_data_set_get_a_figure_of_their_own(shop):
+    shop.crowd()
+    users = list(User.objects.order_by("pk"))
+    for user in users[::2]:
+        User.objects.filter(pk=user.pk).update(username=f"ds_films:{user.pk}")
+
+    run = trained()
+
+    half = run.metrics["users[films]"]
+    assert 0 < half < run.metrics["users"]
+    assert run.metrics["ndcg@10[films]"] > run.popular_metrics["ndcg@10[films]"]
 
 
 def test_the_daily_run_is_queued_once_a_day(shop):

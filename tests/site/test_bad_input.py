@@ -1,11 +1,15 @@
 """Bad input ends in a 4xx with a code and a Chinese sentence, and changes nothing."""
 
+import base64
+import json
 import re
 import uuid
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from accounts.models import User
+from feedback.models import CourseProgress
 from payments.models import Order
 
 pytestmark = pytest.mark.django_db
@@ -94,6 +98,46 @@ def test_other_media_types(api, kind: str) -> None:
 def test_broken_cursors(api, path: str, cursor: str) -> None:
     reply = api.get(f"/api/v1{path}", {"cursor": cursor})
     refused(reply, 400, "invalid_input")
+
+
+# Moments that Python reads and PostgreSQL, or UTC, does not.
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "2026-01-01T00:00:00"]
+)
+@pytest.mark.parametrize("path", ["/orders", "/me/continue", "/me/favourites", "/points/entries"])
+def test_cursors_with_impossible_moments(api, path: str, moment: str) -> None:
+    cursor = base64.urlsafe_b64encode(json.dumps([moment, 1]).encode()).decode().rstrip("=")
+    refused(api.get(f"/api/v1{path}", {"cursor": cursor}), 400, "invalid_input")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("number", ["0", "9223372036854775807", "9223372036854775808", BIG])
+def test_clearing_what_never_was_is_no_fault(api, number: str) -> None:
+    for kind in ("rating", "favourite"):
+        reply = api.delete(f"/api/v1/courses/{number}/{kind}")
+        assert reply.status_code in (204, 404), (kind, reply.content)
+    assert not CourseProgress.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"plans": [{"key": "p", "title": "\x00", "price_fen": 1, "period": "month"}]},
+        {"earning_rules": [{"key": "e", "kind": "check_in", "points": 10**20}]},
+        {"courses": [{"key": "c"}]},
+        {"plans": [{"key": "p", "title": "x", "price_fen": "1", "period": "month"}]},
+        {"creators": ["x"]},
+        {"courses": [{"key": "c", "title": "x", "lessons": [1]}]},
+    ],
+)
+def test_a_broken_row_of_provision_is_one_sentence(row, tmp_path) -> None:
+    (tmp_path / "shop.json").write_text(json.dumps(row))
+
+    with pytest.raises(CommandError) as refusal:
+        call_command("provision", str(tmp_path / "shop.json"))
+
+    assert CHINESE.search(str(refusal.value))
+    assert next(iter(row)) in str(refusal.value)
 
 
 @pytest.mark.parametrize("value", [BIG, "-1", "0", "1.5", "abc", "１２", "\x00"])

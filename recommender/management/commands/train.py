@@ -17,6 +17,7 @@ from recommender.tasks import queue_training
 
 POLL_SECONDS = 0.5
 HINT_SECONDS = 20.0
+TELL_SECONDS = 15.0  # between lines where there is no terminal for a bar
 SHOWN = ("hr@10", "ndcg@10", "mrr@10", "recall@20", "coverage@10")
 
 
@@ -51,7 +52,7 @@ class Command(BaseCommand):
             )
 
     def _follow(self, run: TrainingRun, timeout: float) -> TrainingRun:
-        begun = time.monotonic()
+        begun = told = time.monotonic()
         hinted = False
         with tqdm(total=100, unit="%", file=self.stderr, disable=None) as bar:
             while not run.finished:
@@ -65,6 +66,10 @@ class Command(BaseCommand):
                 run = run_following(run.pk)
                 bar.set_description(str(run.stage))
                 bar.update(max(0, int(100 * run.progress) - bar.n))
+                if bar.disable and time.monotonic() - told > TELL_SECONDS:  # no terminal
+                    told = time.monotonic()
+                    self.stdout.write(f"{run.progress:4.0%} {run.stage}")
+                    self.stdout.flush()
         return run
 
     def _report(self, run: TrainingRun) -> None:
@@ -77,6 +82,16 @@ class Command(BaseCommand):
             if metrics:
                 figures = "".join(f"{metrics.get(key, float('nan')):>13.4f}" for key in SHOWN)
                 self.stdout.write(f"{name:>10}{figures}")
+        for name in (key[6:-1] for key in run.metrics if key.startswith("users[")):
+            self.stdout.write(
+                _("其中 %(name)s 的 %(n).0f 位学员：NDCG@10 %(got).4f，热门榜 %(floor).4f")
+                % {
+                    "name": name,
+                    "n": run.metrics[f"users[{name}]"],
+                    "got": run.metrics[f"ndcg@10[{name}]"],
+                    "floor": run.popular_metrics[f"ndcg@10[{name}]"],
+                }
+            )
         for check in run.gate:
             mark = "√" if check["passed"] else "×"
             self.stdout.write(f"  {mark} {check['text']}")
