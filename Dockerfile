@@ -12,6 +12,7 @@ RUN pip install -r requirements-web.txt
 FROM base AS web
 COPY --chown=kpay . .
 USER kpay
+RUN python -m compileall -q .
 # Static files need no secret; the values below are for this one command.
 RUN KPAY_ENV=development DATABASE_URL=postgresql://none@127.0.0.1/none \
     python manage.py collectstatic --noinput -v 0
@@ -25,4 +26,5 @@ COPY requirements.txt ./
 RUN pip install -r requirements.txt
 COPY --chown=kpay . .
 USER kpay
+RUN python -m compileall -q .
 CMD ["python", "-m", "kpay_site.worker"]
