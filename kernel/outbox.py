@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 from kernel import clock
 from kernel.errors import InvariantBroken
 from kernel.models import OutboxRow
-from kernel.queue import send
+from kernel.queue import wake
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def publish(event: Event, *, key: str = "", delay: timedelta = timedelta(0)) -> 
 
 def _wake() -> None:
     """Ask a worker to look now."""
-    send("kernel.deliver_outbox")
+    wake("kernel.deliver_outbox")
 
 
 def deliver_due(limit: int = 100) -> int:

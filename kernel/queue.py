@@ -1,6 +1,7 @@
 """Waking workers by task name. The broker is told after the commit, and may be away."""
 
 import logging
+import sys
 
 import psycopg
 from django.conf import settings
@@ -9,12 +10,23 @@ from django.utils.module_loading import import_string
 logger = logging.getLogger(__name__)
 
 
+def wake(name: str) -> None:
+    """Send a task that the schedule would send within a second, if this process has a broker.
+
+    A worker has one. A web process would load Celery for it and hold it for ever: there the
+    schedule's tick comes soon enough.
+    """
+    if "celery" in sys.modules:
+        send(name)
+
+
 def send(name: str, *args: object, queue: str = "default") -> bool:
     """Send a task by name, bounded in time; False (and a log line) when the broker is away.
 
     Losing it costs a second, not a fact: the schedule comes by.
     """
-    # here, not at the top: a web process holds Celery (8 MB) from its first task on
+    # here, not at the top: a web process holds Celery (8 MB) from its first task on, and most
+    # never send one
     from kombu.exceptions import OperationalError as BrokerError  # noqa: PLC0415
 
     app = import_string(settings.QUEUE_APP)

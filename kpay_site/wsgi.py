@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import warnings
 from importlib import import_module
 
 from django.core.wsgi import get_wsgi_application
@@ -11,8 +12,12 @@ from django.core.wsgi import get_wsgi_application
 # DRF: rich, Pygments; Celery: greenlet; Django's test tools: Jinja2). A web container has none of
 # them; beside the tests they would cost each worker 6 MB.
 DEVELOPMENT_ONLY = ("rich", "pygments", "attr", "greenlet", "jinja2")
-for name in DEVELOPMENT_ONLY:
+# requests would guess encodings with these, for 3 MB; WeChat answers in UTF-8.
+NO_GUESSING = ("charset_normalizer", "chardet")
+for name in (*DEVELOPMENT_ONLY, *NO_GUESSING):
     sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # "not there", for import
+
+warnings.filterwarnings("ignore", "Unable to find acceptable character detection")
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kpay_site.settings")
 # DRF asks for requests, for its test client; we load it (5 MB) with the first call to WeChat.

@@ -66,6 +66,8 @@ def _moved(version: ModelVersion) -> str:
 
 def _figure(metrics: dict[str, Any], name: str) -> str:
     value = metrics.get(name)
+    if name.startswith("users") and value is not None:
+        return f"{value:.0f}"
     return "—" if value is None else f"{value:.4f}"
 
 
@@ -139,7 +141,7 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
         head = (gettext("指标"), gettext("新模型"), gettext("线上模型"), gettext("热门榜"))
         sources = [name for name in run.metrics if "[" in name]
         rows = [head, *((n, *(_figure(c, n) for c in columns)) for n in (*METRICS, *sources))]
-        cell = '<div style="display:flex">' + '<span style="width:9em">{}</span>' * 4 + "</div>"
+        cell = '<div style="display:flex">' + '<span style="width:13em">{}</span>' * 4 + "</div>"
         return format_html_join("", cell, rows)
 
     @admin.display(description=_("上线检查"))

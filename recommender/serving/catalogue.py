@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from content.models import Category, Course
 from feedback.models import Event
 from kernel import clock
+from kernel.memory import give_back
 from recommender.core.data import History
 from recommender.models import FeedRule
 from recommender.serving.holder import Loaded
@@ -77,6 +78,7 @@ class Catalogue:
 
 def read_catalogue() -> Catalogue:
     """Three queries: the courses, the categories, and the answers to the newest."""
+    give_back()  # as good a moment as any that comes back every half a minute
     columns = _columns()
     ids, learners, published = columns[0].astype(np.int64), columns[4], columns[5]
     popularity = _popularity(columns[3], learners)
