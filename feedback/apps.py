@@ -9,8 +9,8 @@ class FeedbackConfig(AppConfig):
 
     def ready(self) -> None:
         """Hear of paid orders. Events are imported here, when the models are there."""
-        from kernel.outbox import subscribe_path  # noqa: PLC0415
+        from kernel.outbox import subscribe  # noqa: PLC0415
         from payments.events import OrderPaid  # noqa: PLC0415
 
         handler = "feedback.handlers.purchase_noted"
-        subscribe_path(OrderPaid, handler, name="feedback.purchase_noted")
+        subscribe(OrderPaid, handler, name="feedback.purchase_noted")

@@ -11,7 +11,7 @@ class IncentivesConfig(AppConfig):
     def ready(self) -> None:
         """Answer the payments app's questions about discounts, hear facts, offer checks."""
         from feedback.events import LessonFinished  # noqa: PLC0415  (needs the models)
-        from kernel.outbox import subscribe_path  # noqa: PLC0415
+        from kernel.outbox import subscribe  # noqa: PLC0415
         from payments.events import OrderPaid, RefundSucceeded  # noqa: PLC0415
         from payments.ports import register_discount_source  # noqa: PLC0415
 
@@ -22,4 +22,4 @@ class IncentivesConfig(AppConfig):
             (OrderPaid, "points_for_purchase"),
             (RefundSucceeded, "points_back_for_refund"),
         ):
-            subscribe_path(event, f"incentives.handlers.{name}", name=f"incentives.{name}")
+            subscribe(event, f"incentives.handlers.{name}", name=f"incentives.{name}")

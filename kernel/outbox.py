@@ -8,10 +8,9 @@ to the platform (`talks=True`) runs outside and must be safe to repeat.
 
 import dataclasses
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar
 
 from django.db import transaction
 from django.db.models import F
@@ -37,51 +36,31 @@ class Event:
     kind: ClassVar[str]
 
 
-E = TypeVar("E", bound=Event)
-
-
 @dataclass(frozen=True)
 class Subscription:
     event: type[Event]
-    run: Callable[[Any], None] | str  # a path is imported at the first delivery
+    run: str  # a dotted path
     talks: bool
 
     def deliver(self, event: Event) -> None:
-        run = import_string(self.run) if isinstance(self.run, str) else self.run
-        run(event)
+        import_string(self.run)(event)
 
 
 _subscriptions: dict[str, Subscription] = {}
 _by_event: dict[type[Event], list[str]] = {}
 
 
-def subscribe(
-    event: type[E], *, name: str, talks: bool = False
-) -> Callable[[Callable[[E], None]], Callable[[E], None]]:
-    """Register a handler under a stable name (rows refer to it)."""
+def subscribe(event: type[Event], run: str, *, name: str, talks: bool = False) -> None:
+    """The function at the dotted path `run` hears of `event`; rows refer to it by `name`.
 
-    def register(run: Callable[[E], None]) -> Callable[[E], None]:
-        _register(name, Subscription(event, run, talks))
-        return run
-
-    return register
-
-
-def subscribe_path(event: type[Event], run: str, *, name: str, talks: bool = False) -> None:
-    """Register the handler at the dotted path `run`.
-
-    Called in `AppConfig.ready()`: who publishes needs the name alone, so a web process does not
-    load what only the worker runs.
+    Called in `AppConfig.ready()`. Who publishes needs the name alone, and the path is imported
+    at the first delivery: a web process does not load what only the worker runs.
     """
-    _register(name, Subscription(event, run, talks))
-
-
-def _register(name: str, subscription: Subscription) -> None:
-    known = _subscriptions.get(name)
-    if known is not None and known.run != subscription.run:
+    subscription = Subscription(event, run, talks)
+    known = _subscriptions.setdefault(name, subscription)
+    if known != subscription:
         raise InvariantBroken(f"two handlers called {name}")
-    _subscriptions[name] = subscription
-    names = _by_event.setdefault(subscription.event, [])
+    names = _by_event.setdefault(event, [])
     if name not in names:
         names.append(name)
 

@@ -8,9 +8,9 @@ class MessagingConfig(AppConfig):
 
     def ready(self) -> None:
         """Hear the facts whose handlers talk to the platform."""
-        from kernel.outbox import subscribe_path  # noqa: PLC0415  (needs the models)
+        from kernel.outbox import subscribe  # noqa: PLC0415  (needs the models)
         from messaging.events import FollowerSeen, MessageQueued  # noqa: PLC0415
 
         for event, name in ((FollowerSeen, "learn_follower"), (MessageQueued, "deliver_message")):
             path = f"messaging.handlers.{name}"
-            subscribe_path(event, path, name=f"messaging.{name}", talks=True)
+            subscribe(event, path, name=f"messaging.{name}", talks=True)

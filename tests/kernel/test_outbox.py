@@ -21,16 +21,25 @@ class Rang(Event):
     name: str
 
 
-@subscribe(Rang, name="test.note_the_ring")
 def note_the_ring(event: Rang) -> None:
     Heartbeat.objects.create(name=event.name, beat_at=clock.now())
     if event.name.startswith("broken"):
         raise ValueError("no bell")
 
 
+subscribe(Rang, f"{__name__}.note_the_ring", name="test.note_the_ring")
+
+
 def publish_ring(name: str) -> None:
     with transaction.atomic():
         publish(Rang(name=name))
+
+
+def test_a_name_belongs_to_one_handler() -> None:
+    subscribe(Rang, f"{__name__}.note_the_ring", name="test.note_the_ring")  # again: harmless
+
+    with pytest.raises(InvariantBroken, match="two handlers"):
+        subscribe(Rang, f"{__name__}.publish_ring", name="test.note_the_ring")
 
 
 def test_an_event_outside_a_transaction_is_refused() -> None:
