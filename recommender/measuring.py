@@ -41,41 +41,26 @@ def judged_users(split: Split, seed: int) -> list[int]:
     return sorted(int(n) for n in chosen)
 
 
-def by_source(
-    model: Model, split: Split, places: Sequence[int], sources: Mapping[int, str]
-) -> Metrics:
-    """`hr@10[name]`, `ndcg@10[name]` and `users[name]` of the judged users of each data set.
-
-    `sources` names the imported data set by user row; a figure over all users would mix, say,
-    real ratings with sample learners whose taste was written to be clear.
-    """
-    found: dict[str, list[tuple[float, float]]] = {}
-    for place in places:
-        user = split.held.user_rows[place]
-        if user in sources:
-            history = split.train.history(user)
-            ranked = top_k(model.score_one(history), 10, history.rows)
-            top = gains(ranked, split.held.item_rows[place], 10)
-            found.setdefault(sources[user], []).append((top["hr"], top["ndcg"]))
-    told: Metrics = {}
-    for name, figures in sorted(found.items()):
-        told[f"hr@10[{name}]"] = _mean([hr for hr, _ in figures])
-        told[f"ndcg@10[{name}]"] = _mean([ndcg for _, ndcg in figures])
-        told[f"users[{name}]"] = float(len(figures))
-    return told
-
-
 def measure(
-    model: Model, split: Split, places: Sequence[int], alive: Callable[[int, int], None]
+    model: Model,
+    split: Split,
+    places: Sequence[int],
+    alive: Callable[[int, int], None],
+    sources: Mapping[int, str] | None = None,
 ) -> Metrics:
     """Full ranking over unseen items: hr@10, ndcg@10, mrr@10, recall@20, coverage@10.
 
     Also `finite` (1 when every score was), `spread` (mean deviation of a user's scores) and
     `distinct@10` (different top-10 sets per user). `alive(done, total)` is called on the way.
+
+    `sources` names the imported data set by user row; each gets `hr@10[name]`, `ndcg@10[name]`
+    and `users[name]`, since a figure over all users would mix, say, real ratings with sample
+    learners whose taste was written to be clear.
     """
     found: dict[str, list[float]] = {name: [] for name in ("hr", "ndcg", "mrr", "recall")}
     shown: set[int] = set()
     sets: set[tuple[int, ...]] = set()
+    by_source: dict[str, list[int]] = {}  # positions in `places`
     finite, spread = 1.0, []
     for n, place in enumerate(places):
         if n % 50 == 0:
@@ -90,10 +75,18 @@ def measure(
         for name in ("hr", "ndcg", "mrr"):
             found[name].append(top[name])
         found["recall"].append(gains(ranked, relevant, DEEP)["recall"])
+        source = (sources or {}).get(split.held.user_rows[place])
+        if source is not None:
+            by_source.setdefault(source, []).append(n)
         shown.update(ranked[:10].tolist())
         sets.add(tuple(sorted(ranked[:10].tolist())))
     users = max(len(places), 1)
-    return {
+    told: Metrics = {}
+    for name, own in sorted(by_source.items()):
+        told[f"hr@10[{name}]"] = _mean([found["hr"][n] for n in own])
+        told[f"ndcg@10[{name}]"] = _mean([found["ndcg"][n] for n in own])
+        told[f"users[{name}]"] = float(len(own))
+    return told | {
         "hr@10": _mean(found["hr"]),
         "ndcg@10": _mean(found["ndcg"]),
         "mrr@10": _mean(found["mrr"]),

@@ -34,7 +34,6 @@ from recommender.heartbeat import Heartbeat
 from recommender.measuring import (
     Metrics,
     as_plain,
-    by_source,
     held_out,
     judged_users,
     measure,
@@ -122,15 +121,21 @@ class _Training:
             lambda options: make(self.run_row.model_name, self.run_row.params, split.train, options)
         )
         self.beat.stage(_("评估"), 0.55, 0.62)
-        metrics = measure(made.model, split, places, self.beat.alive)
-        popular, baseline = self._rivals(made, metrics, split, places)
+        sources = sources_of(split.train.users, [split.held.user_rows[n] for n in places])
+        metrics = measure(made.model, split, places, self.beat.alive, sources)
+        popular, baseline = self._rivals(made, metrics, split, places, sources)
         self.beat.stage(_("用全部数据训练"), 0.75, 0.95)
         final = self._scratch(lambda options: make_again(made.recipe, interactions, options))
         self.beat.stage(_("检查与上线"), 0.95, 1.0)
         self._judge_and_publish(root, final, made, interactions, metrics, popular, baseline, places)
 
     def _rivals(
-        self, made: Made, metrics: Metrics, split: Split, places: list[int]
+        self,
+        made: Made,
+        metrics: Metrics,
+        split: Split,
+        places: list[int],
+        sources: dict[int, str],
     ) -> tuple[Metrics, Metrics]:
         """The popular list and the serving model's recipe, fitted on the same training part.
 
@@ -138,10 +143,7 @@ class _Training:
         its numbers. An equal recipe needs no second fit.
         """
         popular_model = make_again(POPULAR, split.train, FitOptions(seed=self.run_row.seed))
-        popular = measure(popular_model, split, places, self.beat.alive)
-        sources = sources_of(split.train.users, [split.held.user_rows[n] for n in places])
-        metrics |= by_source(made.model, split, places, sources)
-        popular |= by_source(popular_model, split, places, sources)
+        popular = measure(popular_model, split, places, self.beat.alive, sources)
         self._note(metrics=as_plain(metrics), popular_metrics=as_plain(popular))
         recipe = serving_recipe()
         self.beat.stage(_("评估线上模型"), 0.62, 0.75)
@@ -152,7 +154,7 @@ class _Training:
         else:
             try:
                 rival = self._scratch(lambda options: make_again(recipe, split.train, options))
-                baseline = measure(rival, split, places, self.beat.alive)
+                baseline = measure(rival, split, places, self.beat.alive, sources)
             except CoreError as why:
                 # a recipe of an older release that this one cannot follow: nothing to compare
                 logger.warning("serving recipe cannot be followed", extra={"why": str(why)})

@@ -29,7 +29,7 @@ RULES_SECONDS = 5.0
 NEW_DAYS = 30
 NEW_POOL = 60  # of the newest courses compete for the exploration slots
 FEW_LEARNERS = 20  # a course with more is known well enough to stand on its own
-LEAST_CHANCE = 0.0005  # nobody is out for good
+LEAST_CHANCE = 0.0005  # added to each course's chance: nobody is out for good
 GRID = 1000  # click rates at which chances are integrated
 FRESH = np.float32(0.1)  # share of newness in the list for everybody
 
