@@ -20,6 +20,8 @@ class LockRank(IntEnum):
     ORDER = 10
     PAYMENT = 20
     REFUND = 30
+    GROUP = 33
+    GIFT = 36
     SUBSCRIPTION = 40
     COUPON = 50
     POINTS_WALLET = 60

@@ -6,7 +6,7 @@ Lock order: order → payment → refund → subscription → **coupon → point
 accounts → entitlement; a source takes its own rows in that order through `kernel.locks`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -160,3 +160,28 @@ def discount_source() -> DiscountSource:
     if isinstance(_source, str):
         _source = cast("DiscountSource", import_string(_source))
     return _source
+
+
+# (user_id, scope) → basis points of the scope that the user has used, 0 to 10,000.
+WatchedSource = Callable[[int, str], int]
+
+_watched: WatchedSource | str = ""
+
+
+def register_watched_source(source: WatchedSource | str) -> None:
+    """From now on `source`, or what stands at its dotted path, says how much was used.
+
+    Refund policies ask it. Called in `AppConfig.ready()`; a path is imported when first asked.
+    """
+    global _watched
+    _watched = source
+
+
+def watched_bp(user_id: int, scope: str) -> int:
+    """How much of `scope` the user has used, in basis points; 0 while nobody above can tell."""
+    global _watched
+    if isinstance(_watched, str):
+        if not _watched:
+            return 0
+        _watched = cast("WatchedSource", import_string(_watched))
+    return _watched(user_id, scope)

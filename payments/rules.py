@@ -18,7 +18,8 @@ ORDER_MOVES: Mapping[str, frozenset[str]] = {
     "paid": frozenset({"partially_refunded", "refunded"}),
     "partially_refunded": frozenset({"refunded"}),
     "cancelled": frozenset(),
-    "closed": frozenset(),
+    # late money, when every reservation can be taken again (`contract.md` 7)
+    "closed": frozenset({"paid"}),
     "refunded": frozenset(),
 }
 # closed → succeeded: the payer was faster than our close (`wechat.md` D3, ORDERPAID).

@@ -1,0 +1,140 @@
+"""Orders, payments, refunds and rights: evidence, read only."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from kernel.admin import ReadOnlyAdmin, yuan_display
+from payments.admin.inlines import ReadOnlyInline
+from payments.models import Entitlement, Order, OrderLine, Payment, Quote, Refund, RefundLine
+
+
+class OrderLineInline(ReadOnlyInline):
+    model = OrderLine
+    fields = ("line_no", "title", "scope", "quantity", "list_fen", "payable_fen", "refunded_fen")
+
+
+class PaymentInline(ReadOnlyInline):
+    model = Payment
+    fields = ("out_trade_no", "channel", "status", "effective", "amount_fen", "success_at")
+
+
+class RefundInline(ReadOnlyInline):
+    model = Refund
+    fields = ("out_refund_no", "status", "cause", "amount_fen", "success_at")
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnlyAdmin[Order]):
+    """Orders are evidence: staff look and search."""
+
+    list_display = (
+        "no",
+        "user",
+        "status",
+        yuan_display("total_fen", _("总价")),
+        yuan_display("payable_fen", _("应付")),
+        yuan_display("refunded_fen", _("已退")),
+        "platform",
+        "created_at",
+        "paid_at",
+    )
+    list_filter = ("status", "platform", "created_at")
+    search_fields = ("=no", "=payments__out_trade_no", "=payments__transaction_id")
+    list_select_related = ("user",)
+    inlines = (OrderLineInline, PaymentInline, RefundInline)
+
+
+@admin.register(OrderLine)
+class OrderLineAdmin(ReadOnlyAdmin[OrderLine]):
+    list_display = (
+        "order",
+        "line_no",
+        "title",
+        "scope",
+        yuan_display("list_fen", _("原价")),
+        yuan_display("payable_fen", _("应付")),
+    )
+    list_filter = ("kind",)
+    search_fields = ("=order__no", "=scope", "title")
+    list_select_related = ("order",)
+
+
+@admin.register(Quote)
+class QuoteAdmin(ReadOnlyAdmin[Quote]):
+    list_display = (
+        "id",
+        "user",
+        yuan_display("total_fen", _("总价")),
+        yuan_display("payable_fen", _("应付")),
+        "platform",
+        "created_at",
+        "expires_at",
+    )
+    list_filter = ("platform", "created_at")
+    search_fields = ("=id", "=user__username")
+    list_select_related = ("user",)
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnlyAdmin[Payment]):
+    list_display = (
+        "out_trade_no",
+        "order",
+        "channel",
+        "status",
+        "effective",
+        yuan_display("amount_fen", _("金额")),
+        yuan_display("refunded_fen", _("已退")),
+        "success_at",
+        "next_check_at",
+    )
+    list_filter = ("status", "effective", "channel", "created_at")
+    search_fields = ("=out_trade_no", "=transaction_id", "=order__no")
+    list_select_related = ("order",)
+    inlines = (RefundInline,)
+
+
+class RefundLineInline(ReadOnlyInline):
+    model = RefundLine
+    fields = ("line", "amount_fen")
+
+
+@admin.register(Refund)
+class RefundAdmin(ReadOnlyAdmin[Refund]):
+    list_display = (
+        "out_refund_no",
+        "order",
+        "status",
+        "cause",
+        yuan_display("amount_fen", _("金额")),
+        "created_at",
+        "success_at",
+        "last_error",
+    )
+    list_filter = ("status", "cause", "created_at")
+    search_fields = ("=out_refund_no", "=order__no", "=payment__out_trade_no")
+    list_select_related = ("order",)
+    inlines = (RefundLineInline,)
+
+
+@admin.register(RefundLine)
+class RefundLineAdmin(ReadOnlyAdmin[RefundLine]):
+    list_display = ("refund", "line", yuan_display("amount_fen", _("金额")))
+    search_fields = ("=refund__out_refund_no",)
+    list_select_related = ("refund", "line")
+
+
+@admin.register(Entitlement)
+class EntitlementAdmin(ReadOnlyAdmin[Entitlement]):
+    list_display = (
+        "user",
+        "scope",
+        "source",
+        "source_ref",
+        "valid_from",
+        "valid_until",
+        "revoked_at",
+    )
+    list_filter = ("source", "valid_from", "revoked_at")
+    search_fields = ("=scope", "=source_ref", "=user__username", "user__nickname")
+    list_select_related = ("user",)

@@ -1,0 +1,23 @@
+"""The payment API, by subject."""
+
+from payments.api.orders import (
+    OrderCancelView,
+    OrderCheckView,
+    OrderPayView,
+    OrdersView,
+    OrderView,
+)
+from payments.api.refunds import RefundView
+from payments.api.shop import PlansView, ProductView, QuoteView
+
+__all__ = [
+    "OrderCancelView",
+    "OrderCheckView",
+    "OrderPayView",
+    "OrderView",
+    "OrdersView",
+    "PlansView",
+    "ProductView",
+    "QuoteView",
+    "RefundView",
+]
