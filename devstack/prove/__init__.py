@@ -1,0 +1,1 @@
+"""Longer proofs of what the house promises, each a command: `python -m devstack prove NAME`."""
