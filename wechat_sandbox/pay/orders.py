@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 
 from wechat_sandbox.clock import beijing_stamp
+from wechat_sandbox.notifies import Notify
 from wechat_sandbox.pay import bodies, checks
+from wechat_sandbox.pay.bill_entries import fee_fen
 from wechat_sandbox.pay.notifier import publish
-from wechat_sandbox.sandbox import Notify, Sandbox
+from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.state import Order, Window, new_openid
 from wechat_sandbox.wire import (
     ControlError,
@@ -171,6 +173,10 @@ def pay(
         order.transaction_id = new_transaction_id(order.success_at)
         order.state = "SUCCESS"
         sandbox.state.by_transaction[order.transaction_id] = order
+        settings = sandbox.state.settings
+        if settings.merchant_balance_fen is not None:
+            fee = fee_fen(order.settlement, settings.fee_rate_percent)
+            settings.merchant_balance_fen += order.settlement - fee
         _open_paid_window(sandbox, order)
         return order
 
