@@ -38,6 +38,7 @@ _STATUSES = {
 _ORDER_PATH = re.compile(r"/v3/pay/transactions/out-trade-no/([^/]+)(/close)?")
 _HANG_UP_SECONDS = 30.0
 _KEPT_BYTES = 20_000
+_KEPT_BILL_BYTES = 500
 
 
 def answer(sandbox: Sandbox, request: Request) -> Reply:
@@ -50,7 +51,7 @@ def answer(sandbox: Sandbox, request: Request) -> Reply:
         call.fault = fault.kind
         reply = _struck(sandbox, request, fault)
     call.status = None if reply.cut else reply.status
-    call.reply = _kept(reply.body)
+    call.reply = _kept(reply.body[:_KEPT_BILL_BYTES] if reply.unsigned else reply.body)
     return reply
 
 
