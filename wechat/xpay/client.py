@@ -37,7 +37,7 @@ from wechat.xpay.signing import CLIENT_URI, pay_sig, sign_data, user_signature
 logger = logging.getLogger(__name__)
 
 # Codes that callers act on (B3).
-NOT_FOUND = "268490002"  # a wrong parameter; of a number that it does not know, "数据不存在"
+NOT_FOUND = "268490002"  # a wrong parameter; `query_order` of an unknown number says which
 SIGNATURE_WRONG = "268490003"
 ALREADY_DONE = "268490004"
 SESSION_GONE = "268490009"  # the user must log in again
@@ -47,7 +47,7 @@ _BILL_BEING_MADE = "268490011"
 _LATER = frozenset({_BILL_BEING_MADE, "268490012", "268490015"})
 # It may have happened, or is happening: the same number again, or query.
 _UNCERTAIN = frozenset({BUSY, "268490014"})
-_ABSENT = "数据不存在"
+_ABSENT = ("数据不存在", "not exist")
 _MODE = "short_series_goods"
 _MAX_META = 1024
 
@@ -130,7 +130,7 @@ class XpayClient:
         try:
             data = self._read("/xpay/query_order", asked)
         except WeChatRefused as refused:
-            if refused.wechat_code == NOT_FOUND and _ABSENT in refused.said:
+            if refused.wechat_code == NOT_FOUND and any(s in refused.said for s in _ABSENT):
                 return None
             raise
         order = data.get("order")
