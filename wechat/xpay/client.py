@@ -24,6 +24,7 @@ from wechat.errors import (
 from wechat.mp import mp_client
 from wechat.platform import BUSY, Platform
 from wechat.tokens import StableToken
+from wechat.xpay.bills import VirtualBillRow, fetch_file, read_rows
 from wechat.xpay.results import (
     Goods,
     GoodsTask,
@@ -213,6 +214,16 @@ class XpayClient:
         if not isinstance(url, str) or not url:
             raise WeChatUncertain(said="no address of the bill")
         return url
+
+    @outside_transaction
+    def bill_rows(self, url: str) -> tuple[VirtualBillRow, ...]:
+        """The rows of the bill at `url`.
+
+        Raises WeChatUncertain when the file did not come (ask `bill_url` for another address),
+        `WeChatBillWrong` when it can't be read, `SettlementOnly` when it tells of no orders.
+        """
+        app = self._platform.config
+        return tuple(read_rows(fetch_file(url, base_url=app.base_url, timeout=app.timeout)))
 
     @outside_transaction
     def upload_goods(self, items: Sequence[Goods]) -> None:
