@@ -179,8 +179,8 @@ class SandboxClient:
         path = f"/notifies/{quote(out_trade_no, safe='')}/forge"
         return self.call("POST", path, mix=parts, concurrency=concurrency, **fields)
 
-    def state(self) -> dict[str, Any]:
-        return self.call("GET", "/state")
+    def state(self, **wanted: Any) -> dict[str, Any]:
+        return self.call("GET", "/state", **wanted)
 
     def reset(self, **fields: Any) -> None:
         self.call("POST", "/reset", **fields)
