@@ -121,6 +121,8 @@ def open_notify(keys: PayKeys, headers: Mapping[str, Any], body: bytes) -> Notif
     """A verified notice with its resource decrypted; see `PayClient.parse_notify`."""
     if len(body) > MAX_NOTIFY:
         raise BodyTooLarge
+    if not _header(headers, "Signature-Type"):
+        raise WeChatForged(said="no signature type")  # the platform always names it (D2)
     check(keys, headers, body)
     envelope = loads_object(body)
     resource = envelope.get("resource")

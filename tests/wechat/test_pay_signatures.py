@@ -110,12 +110,13 @@ def test_a_notice_signed_by_a_known_key_opens(serial, associated):
     assert opened.raw_body == body
 
 
-def test_a_notice_without_a_signature_type_counts_as_rsa():
+def test_a_notice_names_its_signature_type():
     body = notice()
     headers = signed(body)
     del headers["HTTP_WECHATPAY_SIGNATURE_TYPE"]
 
-    assert client().parse_notify(headers, body).id == "EV-1"
+    with pytest.raises(WeChatForged):
+        client().parse_notify(headers, body)
 
 
 @pytest.mark.parametrize(
