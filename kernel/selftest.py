@@ -91,7 +91,7 @@ def plants() -> list[Plant]:
     return [_plants[key] for key in sorted(_plants)]
 
 
-def sql(statement: str, **values: object) -> Callable[[], object]:
+def sql(statement: str, **values: Any) -> Callable[[], object]:
     """A deed in SQL, with `%(name)s` for each value."""
 
     def deed() -> None:
