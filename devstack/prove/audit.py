@@ -76,8 +76,9 @@ def _measured(place: Ground, told: argparse.Namespace) -> dict[str, Any]:
     }
     if told.selftest:
         lines, took, _peak = _timed(place, "audit", "--selftest", "--json")
-        result["selftest_seconds"] = round(took, 1)
-        result["ok"] = result["ok"] and all(line["detected"] is not False for line in lines)
+        missed = [line["id"] for line in lines if line["detected"] is False]
+        result |= {"selftest_seconds": round(took, 1), "selftest_missed": missed}
+        result["ok"] = result["ok"] and not missed
     return result
 
 
