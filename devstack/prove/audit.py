@@ -53,6 +53,7 @@ def run(told: argparse.Namespace, *, server: str, state: Path) -> dict[str, Any]
 
 def _measured(place: Ground, told: argparse.Namespace) -> dict[str, Any]:
     entries = place.execute("SELECT count(*) FROM payments_entry")[0][0]
+    load = os.getloadavg()[0]
     with _Writer(place) as writer, _Watch(place) as watch:
         report, seconds, peak_mb = _timed(place, "audit", "--json")
     result = {
@@ -72,6 +73,8 @@ def _measured(place: Ground, told: argparse.Namespace) -> dict[str, Any]:
         "server_anon_mb": round(watch.peak_mb, 1),
         "writes": writer.count,
         "slowest_write_ms": round(writer.slowest * 1000, 1),
+        "cores": os.cpu_count(),
+        "load_before": round(load, 1),
         "bars": {"seconds": MOST_SECONDS, "mb": MOST_MB},
     }
     if told.selftest:
