@@ -11,5 +11,13 @@ urlpatterns = [
     path("orders/<str:no>/cancel", api.OrderCancelView.as_view()),
     path("orders/<str:no>/pay", api.OrderPayView.as_view()),
     path("orders/<str:no>/check", api.OrderCheckView.as_view()),
+    path("orders/<str:no>/invoice", api.InvoiceView.as_view()),
+    path("gifts", api.GiftsView.as_view()),
+    path("gifts/<str:code>", api.GiftView.as_view()),
+    path("gifts/<str:code>/claim", api.GiftClaimView.as_view()),
+    path("groups", api.GroupsView.as_view()),
+    path("groups/offers", api.GroupOffersView.as_view()),
+    path("groups/<int:group_id>", api.GroupView.as_view()),
+    path("groups/<int:group_id>/join", api.GroupJoinView.as_view()),
     path("refunds/<str:no>", api.RefundView.as_view()),
 ]
