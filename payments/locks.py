@@ -76,6 +76,28 @@ def invoice_locked(invoice_id: int) -> Invoice:
         raise NotFound from None
 
 
+def refund_due_locked(at: datetime) -> Refund | None:
+    """The longest-waiting due refund whose payment nobody holds, with that payment, both held.
+
+    The payment is held so that refunds of one payment are asked for one after the other.
+    """
+    note_rank(LockRank.PAYMENT)
+    note_rank(LockRank.REFUND)
+    return (
+        Refund.objects.filter(next_check_at__lte=at)
+        .select_related("payment")
+        .order_by("next_check_at", "pk")
+        .select_for_update(of=("self", "payment"), skip_locked=True)
+        .first()
+    )
+
+
+def gifts_locked(order_id: int) -> list[Gift]:
+    """Every code of the order's gift lines, by line and number, held: nobody claims one now."""
+    gifts = lock_all(Gift.objects.filter(line__order_id=order_id), LockRank.GIFT)
+    return sorted(gifts, key=lambda gift: (gift.line_id, gift.number))
+
+
 def claim_one(
     due: QuerySet[M], *, field: str, rank: LockRank, again: Callable[[M], datetime]
 ) -> M | None:

@@ -10,15 +10,15 @@ from django.db import transaction
 from kernel import clock
 from kernel.locks import LockRank
 from payments.flows.ending import order_expire
+from payments.flows.parked import parked_event_retry
 from payments.flows.paying import payment_sweep
 from payments.flows.refunding import refund_sweep
 from payments.locks import claim_one
-from payments.models import Order, Payment, Refund
+from payments.models import Order, Payment
 from payments.services.attempts import next_payment_check
 from payments.services.endings import next_order_sweep
-from payments.services.notices import parked_event_retry
 from payments.services.quotes import quotes_forget
-from payments.services.refunds import next_refund_check
+from payments.services.refunds import refund_claim
 
 SCHEDULE = {
     name: {"task": name, "schedule": float(settings.KPAY.sweep_seconds)}
@@ -90,13 +90,7 @@ def send_refunds() -> int:
 
 
 def _send_one_refund() -> bool:
-    with transaction.atomic():
-        refund = claim_one(
-            Refund.objects.filter(next_check_at__lte=clock.now()).select_related("payment"),
-            field="next_check_at",
-            rank=LockRank.REFUND,
-            again=next_refund_check,
-        )
+    refund = refund_claim()
     if refund is None:
         return False
     refund_sweep(refund)

@@ -19,5 +19,7 @@ urlpatterns = [
     path("groups/offers", api.GroupOffersView.as_view()),
     path("groups/<int:group_id>", api.GroupView.as_view()),
     path("groups/<int:group_id>/join", api.GroupJoinView.as_view()),
+    path("orders/<str:no>/refund-quote", api.OrderRefundQuoteView.as_view()),
+    path("orders/<str:no>/refunds", api.OrderRefundsView.as_view()),
     path("refunds/<str:no>", api.RefundView.as_view()),
 ]

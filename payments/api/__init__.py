@@ -10,7 +10,7 @@ from payments.api.orders import (
     OrdersView,
     OrderView,
 )
-from payments.api.refunds import RefundView
+from payments.api.refunds import OrderRefundQuoteView, OrderRefundsView, RefundView
 from payments.api.shop import PlansView, ProductView, QuoteView
 
 __all__ = [
@@ -25,6 +25,8 @@ __all__ = [
     "OrderCancelView",
     "OrderCheckView",
     "OrderPayView",
+    "OrderRefundQuoteView",
+    "OrderRefundsView",
     "OrderView",
     "OrdersView",
     "PlansView",

@@ -18,8 +18,9 @@ from payments.ports import discount_source
 from payments.services.codes import gifts_make
 from payments.services.endings import discounts_of, end_locked, spend_now
 from payments.services.entitlements import grant_lines
-from payments.services.refunds import stray_refund
+from payments.services.refunds.stray import stray_refund
 from payments.services.seats import group_member_paid
+from payments.services.shares import shares_take
 
 
 @transaction.atomic
@@ -201,6 +202,8 @@ def order_fulfil(
             points_value_fen=order.points_value_fen,
             total_fen=order.total_fen,
         )
+    if payment is not None:
+        shares_take(order=order, lines=lines, ref=payment.out_trade_no)
     grant_lines(order=order, lines=lines, at=at)
     publish(
         OrderPaid(
