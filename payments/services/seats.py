@@ -1,4 +1,4 @@
-"""Seats in a group: how money and refunds of members count."""
+"""Seats in a group. A member's refund frees one in `services.refunds.follow`."""
 
 from kernel import clock
 from payments.errors import AlreadyInGroup, GroupFull, GroupOver
@@ -37,19 +37,3 @@ def group_member_paid(order: Order) -> Group:
         group.next_sweep_at = None
     group.save(update_fields=["paid_count", "status", "ended_at", "next_sweep_at"])
     return group
-
-
-def group_member_left(order: Order) -> None:
-    """A member's order was refunded in full: the seat is free again while the group is open.
-
-    A complete group stays complete, and a failed one failed. Called once per order, in the
-    transaction of the refund, with order, payment and refund held; orders without a group are
-    passed over. Holds the group.
-    """
-    if order.group_id is None:
-        return
-    group = group_locked(order.group_id)
-    if group.status != Group.Status.OPEN:
-        return
-    group.paid_count = max(0, group.paid_count - 1)
-    group.save(update_fields=["paid_count"])
