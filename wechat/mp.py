@@ -47,6 +47,16 @@ class MpClient:
     def appid(self) -> str:
         return self._platform.config.appid
 
+    @property
+    def platform(self) -> Platform:
+        """The connection to the platform, shared with virtual payment."""
+        return self._platform
+
+    @property
+    def token(self) -> StableToken:
+        """The app's access token, shared with virtual payment."""
+        return self._token
+
     @outside_transaction
     def code_to_session(self, code: str) -> Session:
         """Spend a code of `wx.login` (A1). Refused: 40029 invalid, 40163 used, 40226 high risk."""

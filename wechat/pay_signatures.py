@@ -28,7 +28,7 @@ class PayKeys:
     """The merchant's private key, the APIv3 key and every platform key that we trust."""
 
     merchant: RSAPrivateKey
-    apiv3_key: str
+    apiv3_key: str = field(repr=False)
     public_key_id: str = ""
     public_key: RSAPublicKey | None = None
     # serial (upper hex) → certificate; more than one lives during a rotation
