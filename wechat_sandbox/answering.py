@@ -21,6 +21,7 @@ from wechat_sandbox.wire import (
     pay_error_reply,
     platform_error_reply,
 )
+from wechat_sandbox.xpay.refunds import pushed_first
 
 _SIGNATURE_TRICKS = {"bad_signature", "signtest", "stale_timestamp", "unknown_serial"}
 _LIES = {"wrong_amount", "wrong_mchid"}
@@ -135,6 +136,8 @@ def _notified_first(sandbox: Sandbox, request: Request) -> Reply:
             notify = refunds.settle(sandbox, item, item.planned) if due else None
         if notify is not None:
             notify.first_attempt.wait(10)
+    if request.path == "/xpay/refund_order":
+        pushed_first(sandbox, reply)
     return _finished(sandbox, request, reply)
 
 

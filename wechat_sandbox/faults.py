@@ -30,9 +30,12 @@ KINDS = {
     "push": (
         *_CONNECTION,
         "duplicate",
+        "reorder",
         "http_500",
         "bad_signature",
         "stale_timestamp",
+        "wrong_amount",
+        "wrong_appid",
         "plain_downgrade",
     ),
     "api": (

@@ -20,6 +20,7 @@ from wechat_sandbox.wire import (
     pay_error_reply,
     platform_error_reply,
 )
+from wechat_sandbox.xpay.endpoints import ENDPOINTS as XPAY
 
 Handler = Callable[..., Reply]
 
@@ -53,6 +54,7 @@ PLATFORM = (
     _route("GET", "/wxa/resetusersessionkey", login.reset_session),
     _route("POST", "/wxa/business/getuserphonenumber", login.phone_number),
     _route("POST", "/wxa/msg_sec_check", security.msg_sec_check),
+    *(_route(method, path, handler) for method, path, handler in XPAY),
 )
 PAY = (
     *(

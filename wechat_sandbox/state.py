@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from wechat_sandbox.wire import Json
+from wechat_sandbox.xpay.state import XpayState
 
 CALLS_KEPT = 10_000
 
@@ -37,6 +38,11 @@ class User:
     login_times: deque[float] = field(default_factory=deque)
     windows: dict[str, list[Window]] = field(default_factory=dict)  # by account kind
     grants: dict[str, int] = field(default_factory=dict)  # template id -> sends left
+    old_session_keys: list[str] = field(default_factory=list)
+
+    def refresh_session(self) -> None:
+        self.old_session_keys.append(self.session_key)
+        self.session_key = new_session_key()
 
     def openid_in(self, account: str) -> str:
         return self.openid if account == "mp" else self.oa_openid
@@ -158,6 +164,22 @@ class Settings:
     oa_bound: bool = True  # False: unionid is never told
     risky_words: list[str] = field(default_factory=lambda: ["赌博", "代开发票", "色情"])
     review_words: list[str] = field(default_factory=lambda: ["加微信", "兼职"])
+    # The mini-program's message server, for what the platform itself pushes there.
+    mp_push_xml: bool = False
+    mp_push_plain: bool = False
+    xpay_ios: bool = True  # Apple's way of paying is opened
+    xpay_quiet_seconds: float = 600.0  # after a publish
+    xpay_goods_seconds: float = 1.0  # an upload or publish task takes
+    xpay_uploads_at_once: int = 100
+    xpay_close_seconds: float = 7200.0  # an order that nobody pays
+    xpay_refund_delay_seconds: float = 1.0
+    xpay_hold_refunds: bool = False
+    xpay_bill_waits: int = 1  # asks for a bill that answer "being made"
+    xpay_bill_today: bool = False
+    xpay_coin_price_fen: int = 10
+    xpay_coin_published: bool = True
+    trade_managed: bool = True
+    shipping_seconds: float = 10.0  # until a payment is known to order shipping
 
 
 @dataclass
@@ -181,6 +203,8 @@ class State:
     templates: dict[str, Template] = field(default_factory=dict)
     sent: list[Json] = field(default_factory=list)
     pushes: list[Json] = field(default_factory=list)
+    xpay: XpayState = field(default_factory=XpayState)
+    shippings: dict[str, Json] = field(default_factory=dict)  # by out_trade_no
     calls: deque[Call] = field(default_factory=lambda: deque(maxlen=CALLS_KEPT))
     call_ids: int = 0
 

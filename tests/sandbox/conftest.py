@@ -10,6 +10,7 @@ import pytest
 import requests
 from wechatpayv3 import WeChatPay, WeChatPayType
 
+from tests.sandbox.virtual import Shop
 from wechat_sandbox.client import RunningSandbox, SandboxClient
 
 
@@ -111,6 +112,12 @@ def http(running: RunningSandbox) -> Iterator[Callable[..., Any]]:
             return session.request(method, running.base_url + path, timeout=30, **kwargs).json()
 
         yield ask
+
+
+@pytest.fixture
+def shop(platform: SandboxClient, env: dict[str, str], http: Callable[..., Any]) -> Shop:
+    """A mini-program with virtual payment: one buyer, signatures of its own making."""
+    return Shop(platform, env, http, platform.user(platform="android"))
 
 
 @pytest.fixture(scope="session")
