@@ -57,6 +57,20 @@ class PayerUnknown(Conflict):
     message = _("请先在微信小程序中登录后再支付。")
 
 
+class VirtualItemMissing(Conflict):
+    """No published item costs what this order costs. `detail.channels`: what is left."""
+
+    code = "virtual_item_missing"
+    message = _("该价格暂不支持虚拟支付，请更换支付方式，或去掉优惠后重新下单。")
+
+
+class RefundNotByMerchant(Conflict):
+    """Paid through Apple: the buyer asks Apple, and Apple decides (`wechat.md` B3)."""
+
+    code = "refund_not_by_merchant"
+    message = _("该订单通过苹果支付，请在苹果的“报告问题”页面申请退款。")
+
+
 class FactsDiffer(DomainError):
     """A verified message that does not agree with what we asked for: nothing was done."""
 

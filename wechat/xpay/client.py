@@ -47,7 +47,7 @@ _BILL_BEING_MADE = "268490011"
 _LATER = frozenset({_BILL_BEING_MADE, "268490012", "268490015"})
 # It may have happened, or is happening: the same number again, or query.
 _UNCERTAIN = frozenset({BUSY, "268490014"})
-_ABSENT = "数据不存在"
+_ABSENT = ("数据不存在", "not exist")
 _MODE = "short_series_goods"
 _MAX_META = 1024
 
@@ -130,7 +130,7 @@ class XpayClient:
         try:
             data = self._read("/xpay/query_order", asked)
         except WeChatRefused as refused:
-            if refused.wechat_code == NOT_FOUND and _ABSENT in refused.said:
+            if refused.wechat_code == NOT_FOUND and any(w in refused.said for w in _ABSENT):
                 return None
             raise
         order = data.get("order")
