@@ -85,6 +85,23 @@ class SandboxClient:
         path = f"/refunds/{quote(out_refund_no, safe='')}"
         return self.call("POST", path, outcome=outcome, **fields)
 
+    def console_refund(self, out_trade_no: str, **fields: Any) -> dict[str, Any]:
+        return self.call("POST", "/refunds", out_trade_no=out_trade_no, **fields)
+
+    def bill(self, day: str) -> dict[str, Any]:
+        return self.call("GET", f"/bills/{day}")
+
+    def plant(self, day: str, **differences: Any) -> dict[str, Any]:
+        return self.call("POST", f"/bills/{day}", **differences)
+
+    def forget_bill(self, day: str) -> None:
+        self.call("DELETE", f"/bills/{day}")
+
+    def seed_bill(self, day: str, rows: list[dict[str, Any]]) -> None:
+        """Any number of rows, a thousand in each call."""
+        for start in range(0, len(rows), 1000):
+            self.call("POST", f"/bills/{day}/rows", rows=rows[start : start + 1000])
+
     def virtual_item(self, id: str, price_fen: int, **fields: Any) -> dict[str, Any]:
         """Publishes an item that virtual payment may sell at once."""
         return self.call("POST", "/virtual-items", id=id, price_fen=price_fen, **fields)

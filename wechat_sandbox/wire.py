@@ -46,6 +46,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False  # close the connection instead of answering
     slow_seconds: float = 0.0  # pause between headers and body
+    cut_after: int | None = None  # close after that many bytes of the body
+    unsigned: bool = False  # a bill's bytes carry no signature
 
 
 class BadJsonError(ValueError):

@@ -4,6 +4,7 @@ No merchant, no prepay: the server signs what the client hands to `wx.requestVir
 hears of the payment by a push, and asks about it by `query_order`.
 """
 
+from wechat.xpay.bills import SettlementOnly, VirtualBillRow
 from wechat.xpay.client import (
     ALREADY_DONE,
     LEFT_CHANGED,
@@ -58,7 +59,9 @@ __all__ = [
     "OrderType",
     "Provided",
     "RefundReason",
+    "SettlementOnly",
     "TaskStatus",
+    "VirtualBillRow",
     "VirtualDeliver",
     "VirtualOrder",
     "VirtualRefund",

@@ -24,6 +24,7 @@ from wechat.errors import (
 from wechat.mp import mp_client
 from wechat.platform import BUSY, Platform
 from wechat.tokens import StableToken
+from wechat.xpay.bills import VirtualBillRow, fetch_file, read_rows
 from wechat.xpay.results import (
     Goods,
     GoodsTask,
@@ -37,7 +38,7 @@ from wechat.xpay.signing import CLIENT_URI, pay_sig, sign_data, user_signature
 logger = logging.getLogger(__name__)
 
 # Codes that callers act on (B3).
-NOT_FOUND = "268490002"  # a wrong parameter; of a number that it does not know, "数据不存在"
+NOT_FOUND = "268490002"  # a wrong parameter; `query_order` of an unknown number says which
 SIGNATURE_WRONG = "268490003"
 ALREADY_DONE = "268490004"
 SESSION_GONE = "268490009"  # the user must log in again
@@ -130,7 +131,7 @@ class XpayClient:
         try:
             data = self._read("/xpay/query_order", asked)
         except WeChatRefused as refused:
-            if refused.wechat_code == NOT_FOUND and any(w in refused.said for w in _ABSENT):
+            if refused.wechat_code == NOT_FOUND and any(s in refused.said for s in _ABSENT):
                 return None
             raise
         order = data.get("order")
@@ -213,6 +214,16 @@ class XpayClient:
         if not isinstance(url, str) or not url:
             raise WeChatUncertain(said="no address of the bill")
         return url
+
+    @outside_transaction
+    def bill_rows(self, url: str) -> tuple[VirtualBillRow, ...]:
+        """The rows of the bill at `url`.
+
+        Raises WeChatUncertain when the file did not come (ask `bill_url` for another address),
+        `WeChatBillWrong` when it can't be read, `SettlementOnly` when it tells of no orders.
+        """
+        app = self._platform.config
+        return tuple(read_rows(fetch_file(url, base_url=app.base_url, timeout=app.timeout)))
 
     @outside_transaction
     def upload_goods(self, items: Sequence[Goods]) -> None:

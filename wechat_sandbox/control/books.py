@@ -140,4 +140,6 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if get_args(hint):
         return isinstance(value, dict) and all(isinstance(n, int) for n in value.values())
+    if hint is int and isinstance(value, bool):
+        return False
     return isinstance(value, hint)
