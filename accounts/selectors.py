@@ -41,9 +41,7 @@ def session_key_for(user_id: int, openid: str) -> str:
     if identity is None or not identity.session_key_encrypted:
         raise SessionExpired
     try:
-        return decrypt(
-            identity.session_key_encrypted, context=session_key_context(identity)
-        )
+        return decrypt(identity.session_key_encrypted, context=session_key_context(identity))
     except Undecryptable:
         raise SessionExpired from None  # sealed with a key that is gone: a new login seals anew
 

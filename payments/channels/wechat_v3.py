@@ -16,7 +16,8 @@ from payments.channels.protocol import (
 )
 from payments.errors import FactsDiffer
 from payments.rules import PaidFacts, RefundFacts
-from wechat.errors import WeChatRefused
+from wechat.errors import WeChatNotNow, WeChatRefused
+from wechat.mp import mp_client
 from wechat.pay import Notify, PayResult, RefundResult, pay_client
 
 NOTIFY_PATH = "/wechat/pay/notify"
@@ -30,6 +31,8 @@ _STATES = {
 # D3: a prepay_id and a code_url live two hours, an h5_url five minutes.
 _HOURS = timedelta(minutes=110)
 _MINUTES = timedelta(minutes=4)
+_SITE = "KPay"
+_NOT_THERE_YET = "10060001"  # A9: order shipping learns of a payment 10 seconds later
 
 
 def notify_url() -> str:
@@ -134,7 +137,19 @@ class JsapiChannel(_WechatV3):
 
     def report_delivery(self, delivery: Delivery) -> bool:
         """A9: mini-programs that the platform manages upload how each payment was delivered."""
-        return shipping_upload(delivery)
+        try:
+            mp_client().upload_shipping(
+                mchid=pay_client().mchid,
+                out_trade_no=delivery.out_trade_no,
+                openid=delivery.payer_openid,
+                item=delivery.title,
+                delivered_at=delivery.at,
+            )
+        except WeChatNotNow as later:
+            if later.wechat_code == _NOT_THERE_YET:
+                return False
+            raise
+        return True
 
 
 class NativeChannel(_WechatV3):

@@ -15,6 +15,7 @@ from payments.events import OrderPaid
 from payments.locks import buyer_turn, order_locked, payments_locked
 from payments.models import Effect, Order, OrderLine, Payment, Product, Refund
 from payments.ports import discount_source
+from payments.services.deliveries import delivery_due_at
 from payments.services.endings import discounts_of, end_locked
 from payments.services.entitlements import grant_lines
 from payments.services.refunds import stray_refund
@@ -127,6 +128,10 @@ def _succeed(payment: Payment, facts: rules.PaidFacts, *, effective: bool) -> da
     payment.payer_openid = payment.payer_openid or facts.payer_openid
     payment.success_at = at
     payment.next_check_at = None
+    payment.platform_id = facts.platform_id
+    payment.by_apple = facts.by_apple
+    if effective:
+        payment.shipping_due_at = delivery_due_at(payment.channel)
     if not effective:
         payment.refunding_fen = payment.amount_fen
     payment.save(
@@ -137,6 +142,9 @@ def _succeed(payment: Payment, facts: rules.PaidFacts, *, effective: bool) -> da
             "payer_openid",
             "success_at",
             "next_check_at",
+            "platform_id",
+            "by_apple",
+            "shipping_due_at",
             "refunding_fen",
         ]
     )

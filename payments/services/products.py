@@ -9,6 +9,7 @@ from kernel import clock
 from kernel.errors import InvalidInput
 from payments.models import Plan, Product
 from payments.models.products import Channel
+from payments.services.items import items_want
 
 
 @transaction.atomic
@@ -43,6 +44,7 @@ def product_publish(
     product.owner_ref = owner_ref
     product.updated_at = clock.now()
     product.save()
+    items_want(product=product)
     return product
 
 
