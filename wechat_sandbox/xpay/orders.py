@@ -76,7 +76,7 @@ def order_number(data: Json) -> str:
 def known_order(sandbox: Sandbox, data: Json, user: User | None = None) -> VirtualOrder:
     order = sandbox.state.xpay.order(order_number(data))
     if order is None or order.env != data["env"]:
-        raise PlatformError(WRONG_FIELD, "order not exist")
+        raise PlatformError(WRONG_FIELD, "数据不存在")
     if user is not None:
         _check_owner(order, user)
     _lapse(sandbox, order)
@@ -168,7 +168,7 @@ def order_view(sandbox: Sandbox, order: VirtualOrder) -> Json:
         "order_fee": order.fee,
         "coupon_fee": 0,
         "paid_fee": order.fee if order.paid else 0,
-        "order_type": 0,
+        "order_type": 7 if order.channel == APPLE else 0,  # 7: Apple's, as query_order documents
         "refund_fee": 0,
         "paid_time": int(order.paid_at),
         "provide_time": int(order.provided_at),
@@ -194,7 +194,7 @@ def refund_view(refund: VirtualRefund) -> Json:
         "order_fee": order.fee,
         "coupon_fee": 0,
         "paid_fee": 0,
-        "order_type": 1,
+        "order_type": 8 if order.channel == APPLE else 1,
         "refund_fee": refund.fee,
         "paid_time": int(refund.finished_at) if refund.status == "success" else 0,
         "provide_time": 0,
