@@ -126,8 +126,8 @@ def usable_item(product: Product, price_fen: int, platform: str) -> XpayItem | N
         return None
     at = clock.now()
     for item in product.xpay_items.all():
-        published = item.state == XpayItem.State.PUBLISHED
-        if published and item.price_fen == price_fen and item.usable_at <= at:
+        usable_at = item.usable_at if item.state == XpayItem.State.PUBLISHED else None
+        if item.price_fen == price_fen and usable_at is not None and usable_at <= at:
             return item
     return None
 

@@ -150,7 +150,7 @@ class VirtualChannel:
         found = _order(client, payment)
         if found is None:
             raise WeChatUncertain(said="the platform does not find a payment that it confirmed")
-        if _by_apple(found):
+        if found.is_apple:
             raise RefundNotByMerchant
         asked = client.refund_order(
             openid=payment.payer_openid,
@@ -198,13 +198,8 @@ def _paid_facts(client: XpayClient, payment: Payment, found: VirtualOrder) -> Pa
         payer_openid=payment.payer_openid,
         success_at=found.paid_at,
         platform_id=found.wxpay_order_id or found.channel_order_id,
-        by_apple=_by_apple(found),
+        by_apple=found.is_apple,
     )
-
-
-def _by_apple(found: VirtualOrder) -> bool:
-    """Behind every other payment stands one of WeChat Pay."""
-    return found.is_apple or not found.wxpay_order_id
 
 
 def _refund_status(refund: Refund, found: VirtualOrder, *, told: bool) -> str:

@@ -29,7 +29,8 @@ def delivery_due_at(channel: str) -> datetime | None:
 
 def next_delivery_try(payment: Payment) -> datetime:
     """15 s, 30 s, 1 min … 6 h: about two days in all."""
-    return clock.now() + min(_MANAGED * 2 ** (payment.shipping_tries + 1), _LONGEST)
+    gap = _MANAGED * int(2 ** (payment.shipping_tries + 1))
+    return clock.now() + min(gap, _LONGEST)
 
 
 @transaction.atomic

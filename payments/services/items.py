@@ -94,10 +94,10 @@ def items_wanted(*, most: int = 500) -> int:
     Finds what did not go through `product_publish`: promotions, member prices, older rows.
     """
     item = XpayItem.objects.filter(product=OuterRef("pk"))
-    lacking = Q(price_fen__gt=0) & ~Exists(item.filter(price_fen=OuterRef("price_fen")))
+    lacking = Q(price_fen__gt=0) & Q(~Exists(item.filter(price_fen=OuterRef("price_fen"))))
     for field in ("promo_fen", "member_fen"):
         lower = Q(**{f"{field}__gt": 0, f"{field}__lt": F("price_fen")})
-        lacking |= lower & ~Exists(item.filter(price_fen=OuterRef(field)))
+        lacking |= lower & Q(~Exists(item.filter(price_fen=OuterRef(field))))
     found = Product.objects.filter(
         lacking, active=True, channels__contains=[Channel.VIRTUAL]
     ).order_by("pk")
