@@ -9,7 +9,7 @@ from django.db.models import Model, QuerySet
 
 from kernel.errors import NotFound
 from kernel.locks import LockRank, lock_all, lock_one, note_rank
-from payments.models import Order, Payment, Quote, Refund
+from payments.models import Gift, Group, Invoice, Order, Payment, Quote, Refund
 
 M = TypeVar("M", bound=Model)
 
@@ -50,6 +50,52 @@ def payment_locked(payment_id: int) -> Payment:
 
 def refund_locked(refund_id: int) -> Refund:
     return lock_one(Refund.objects.filter(pk=refund_id), LockRank.REFUND)
+
+
+def gift_locked(code_hash: bytes) -> Gift:
+    """The gift of this code, held. Raises `NotFound`."""
+    try:
+        return lock_one(Gift.objects.filter(code_hash=code_hash), LockRank.GIFT)
+    except Gift.DoesNotExist:
+        raise NotFound from None
+
+
+def group_locked(group_id: int) -> Group:
+    """The group, held: nobody joins, pays or ends it meanwhile. Raises `NotFound`."""
+    try:
+        return lock_one(Group.objects.filter(pk=group_id), LockRank.GROUP)
+    except Group.DoesNotExist:
+        raise NotFound from None
+
+
+def invoice_locked(invoice_id: int) -> Invoice:
+    """The request for an invoice, held like a part of its order. Raises `NotFound`."""
+    try:
+        return lock_one(Invoice.objects.filter(pk=invoice_id), LockRank.ORDER)
+    except Invoice.DoesNotExist:
+        raise NotFound from None
+
+
+def refund_due_locked(at: datetime) -> Refund | None:
+    """The longest-waiting due refund whose payment nobody holds, with that payment, both held.
+
+    The payment is held so that refunds of one payment are asked for one after the other.
+    """
+    note_rank(LockRank.PAYMENT)
+    note_rank(LockRank.REFUND)
+    return (
+        Refund.objects.filter(next_check_at__lte=at)
+        .select_related("payment")
+        .order_by("next_check_at", "pk")
+        .select_for_update(of=("self", "payment"), skip_locked=True)
+        .first()
+    )
+
+
+def gifts_locked(order_id: int) -> list[Gift]:
+    """Every code of the order's gift lines, by line and number, held: nobody claims one now."""
+    gifts = lock_all(Gift.objects.filter(line__order_id=order_id), LockRank.GIFT)
+    return sorted(gifts, key=lambda gift: (gift.line_id, gift.number))
 
 
 def claim_one(

@@ -1,5 +1,6 @@
 """Reads of payments, each in a fixed number of queries."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,12 +21,16 @@ from payments.models import (
     Plan,
     Product,
     Refund,
+    RefundLine,
     XpayItem,
 )
 from payments.models.products import Channel
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+# D5: the platform's own refunds bear numbers that we did not make.
+_REFUND_NO = re.compile(r"[0-9A-Za-z_\-|*@]{1,64}")
 
 
 def _living(at: datetime) -> Q:
@@ -39,9 +44,11 @@ def entitled(user_id: int, scope: str) -> bool:
     return Entitlement.objects.filter(_living(clock.now()), user_id=user_id, scope=scope).exists()
 
 
-def entitled_scopes(user_id: int, scopes: Collection[str] | None = None) -> set[str]:
-    """Every scope the user may use now; only those of `scopes` when given."""
-    rows = Entitlement.objects.filter(_living(clock.now()), user_id=user_id)
+def entitled_scopes(
+    user_id: int, scopes: Collection[str] | None = None, *, at: datetime | None = None
+) -> set[str]:
+    """Every scope the user may use now (or at `at`); only those of `scopes` when given."""
+    rows = Entitlement.objects.filter(_living(at or clock.now()), user_id=user_id)
     if scopes is not None:
         rows = rows.filter(scope__in=scopes)
     return set(rows.values_list("scope", flat=True))
@@ -69,9 +76,14 @@ def period_covered_until(user_id: int, scope: str, at: datetime) -> datetime | N
 
 
 def products_for_scopes(scopes: Iterable[str]) -> dict[str, list[Product]]:
-    """Products on sale by scope, cheapest first; scopes without one are left out."""
+    """Products on sale by scope, cheapest first; scopes without one are left out.
+
+    Gifts open nothing for their buyer, so they are not among them.
+    """
     found: dict[str, list[Product]] = {}
-    products = Product.objects.filter(scope__in=list(scopes), active=True)
+    products = Product.objects.filter(scope__in=list(scopes), active=True).exclude(
+        kind=Product.Kind.GIFT
+    )
     for product in products.order_by("price_fen", "pk"):
         found.setdefault(product.scope, []).append(product)
     return found
@@ -189,9 +201,11 @@ def get_order_for_user(*, user: "User", no: str) -> Order:
 
 def get_refund_for_user(*, user: "User", no: str) -> Refund:
     """A refund of one of the user's orders. Raises `NotFound`."""
-    if not no.isascii() or not no.isdigit() or len(no) > 64:
+    if not _REFUND_NO.fullmatch(no):
         raise NotFound
+    parts = RefundLine.objects.select_related("line").order_by("line__line_no")
+    refunds = Refund.objects.select_related("order").prefetch_related(Prefetch("lines", parts))
     try:
-        return Refund.objects.select_related("order").get(out_refund_no=no, order__user_id=user.pk)
+        return refunds.get(out_refund_no=no, order__user_id=user.pk)
     except Refund.DoesNotExist:
         raise NotFound from None

@@ -13,14 +13,20 @@ from kernel.errors import DomainError
 from kernel.transactions import retrying
 from payments.channels.virtual import VirtualChannel
 from payments.errors import FactsDiffer
-from payments.models import EventHandling
+from payments.models import EventHandling, Payment
+from payments.rules import RefundFacts
 from payments.selectors import attempt, refund_numbered
 from payments.services.apple import apple_answer
-from payments.services.kept_events import event_put_off, parked_event_failed
+from payments.services.kept_events import (
+    event_put_off,
+    event_taken_over,
+    parked_event_failed,
+)
 from payments.services.pushes import (
     Kept,
     check_delivery,
     check_refund,
+    push_adopted,
     push_kept,
     push_noted,
     push_paid,
@@ -128,10 +134,37 @@ def _confirm_payment(event: EventHandling, *, hasty: bool) -> None:
 def _confirm_refund(event: EventHandling) -> None:
     refund = refund_numbered(event.business_key)
     if refund is None:
-        raise FactsDiffer("out_refund_no")
+        _confirm_foreign(event)
+        return
     found = _channel.refund_find(event.business_key, told=True)
-    wanted = ("SUCCESS",) if (event.facts or {}).get("succeeded") else ("CLOSED",)
-    if found is None or found.status not in wanted:
+    wanted = "SUCCESS" if (event.facts or {}).get("succeeded") else "CLOSED"
+    if found is None or found.status != wanted:
         raise FactsDiffer("status")
     facts = found
     retrying(lambda: push_refunded(event_id=event.pk, refund_id=refund.pk, facts=facts))
+
+
+def _confirm_foreign(event: EventHandling) -> None:
+    """Money that went back without our asking: by Apple, or in the platform's console.
+
+    Believed when the order has less left at the platform than our own refunds explain.
+    """
+    facts = event.facts or {}
+    payment = attempt(str(facts.get("out_trade_no", "")))
+    if payment is None or payment.status != Payment.Status.SUCCEEDED:
+        raise FactsDiffer("out_trade_no")
+    if not facts.get("succeeded"):
+        retrying(lambda: event_taken_over(event_id=event.pk))
+        return
+    explained = payment.refunded_fen + payment.refunding_fen
+    if _channel.taken_back(payment) < explained + facts["refund_fen"]:
+        raise FactsDiffer("left_fee")
+    told = RefundFacts(
+        out_refund_no=event.business_key,
+        out_trade_no=payment.out_trade_no,
+        refund_id=facts["wx_refund_id"],
+        status="SUCCESS",
+        refund_fen=facts["refund_fen"],
+        success_at=None,
+    )
+    retrying(lambda: push_adopted(event_id=event.pk, facts=told))

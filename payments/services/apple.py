@@ -3,22 +3,19 @@
 Three seconds, so no network. Apple decides; our word is advice with its evidence.
 """
 
-from datetime import timedelta
+from copy import copy
 
 from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from kernel import clock
-from payments import ports
-from payments.models import Order, Payment
+from payments.models import Gift, Payment
+from payments.refund_rules import percent
 from payments.services.pushes import answer_before, answer_kept
+from payments.services.refunds.policy import standings
 from wechat.push import Push
 from wechat.xpay import AppleQuestion, answer_apple, parse_apple_question
-
-# What a learner gets back without asking anybody (`contract.md` 7).
-_DAYS = 7
-_BELOW_BP = 3000
 
 
 @transaction.atomic
@@ -51,22 +48,22 @@ def _advice(asked: AppleQuestion) -> tuple[bool, str]:
     )
     if payment is None:
         return False, _("没有找到对应的已支付订单。")
-    order = payment.order
     if not payment.effective:
         return True, _("该笔款项未用于任何订单，内容没有交付。")
-    used = _used_bp(order)
-    paid_at = order.paid_at or payment.created_at
+    return _by_policy(payment)
+
+
+def _by_policy(payment: Payment) -> tuple[bool, str]:
+    """Whether a learner would get all of it back if the money were ours to give."""
+    order, at = payment.order, clock.now()
+    as_ours = copy(payment)
+    as_ours.by_apple = False
+    lines = list(order.lines.select_related("product").order_by("line_no"))
+    gifts = Gift.objects.filter(line__order_id=order.pk)
+    rooms = standings(order=order, payment=as_ours, lines=lines, gifts=gifts, at=at)
+    paid_at = (order.paid_at or payment.created_at).astimezone(clock.SHOP_ZONE)
     facts = _("支付时间 %(at)s，已学习 %(percent)s%%。") % {
-        "at": paid_at.astimezone(clock.SHOP_ZONE).strftime("%Y-%m-%d %H:%M"),
-        "percent": used // 100,
+        "at": paid_at.strftime("%Y-%m-%d %H:%M"),
+        "percent": percent(max((room.used_bp for room in rooms), default=0)),
     }
-    if order.status == Order.Status.REFUNDED:
-        return True, facts
-    in_time = clock.now() - paid_at <= timedelta(days=_DAYS)
-    return in_time and used < _BELOW_BP, facts
-
-
-def _used_bp(order: Order) -> int:
-    """How much of the most used part of the order has been used."""
-    scopes = [line.scope for line in order.lines.all() if line.scope]
-    return max((ports.watched_bp(order.user_id, scope) for scope in scopes), default=0)
+    return all(room.allowed_fen == room.left_fen for room in rooms), facts

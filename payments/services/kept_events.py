@@ -88,6 +88,13 @@ def parked_event_done(*, event_id: int) -> None:
 
 
 @transaction.atomic
+def event_taken_over(*, event_id: int) -> None:
+    """What the event speaks of has become ours by another way: nothing is left to try."""
+    note_rank(LockRank.ORDER)
+    parked_event_done(event_id=event_id)
+
+
+@transaction.atomic
 def event_turn(*, event_id: int, lease: timedelta) -> bool:
     """True for the one copy of an unfinished event that may ask the platform about it now."""
     at = clock.now()
@@ -113,6 +120,11 @@ def parked_event_claim() -> EventHandling | None:
     )
 
 
+def last_try(row: EventHandling) -> bool:
+    """Whether the event is dead when this try fails too."""
+    return row.state == State.DEAD or row.attempts + 1 >= len(BACKOFF)
+
+
 def _next_try(row: EventHandling) -> datetime:
     return clock.now() + timedelta(seconds=BACKOFF[min(row.attempts + 1, len(BACKOFF) - 1)])
 
@@ -122,11 +134,9 @@ def parked_event_failed(*, event_id: int, error: DomainError) -> None:
     """One try more without effect. After ten it is dead: a person has to look."""
     note_rank(LockRank.ORDER)
     row = EventHandling.objects.get(pk=event_id)
-    attempts = row.attempts + 1
-    dead = row.state == State.DEAD or attempts >= len(BACKOFF)
     why = f"{error.code}: {error.detail}"[:200]
-    changed: dict[str, Any] = {"attempts": min(attempts, 32_000), "last_error": why}
-    if dead:
+    changed: dict[str, Any] = {"attempts": min(row.attempts + 1, 32_000), "last_error": why}
+    if last_try(row):
         changed |= {"state": State.DEAD, "due_at": None}
     EventHandling.objects.filter(pk=event_id, state__in=(State.PARKED, State.DEAD)).update(
         **changed

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from payments import rules
 from payments.errors import FactsDiffer
-from payments.models import EventHandling, Refund
+from payments.models import EventHandling
 from payments.selectors import refund_numbered
 from payments.services.fulfilment import payment_succeeded, payment_told, take_money
 from payments.services.kept_events import Told, event_kept, parked_event_done
@@ -77,7 +77,7 @@ def parked_event_apply(*, event: EventHandling) -> None:
         payment_succeeded(facts=rules.PaidFacts(**facts, success_at=success_at))
     else:
         told = rules.RefundFacts(**facts, success_at=success_at)
-        refund: Refund | None = refund_numbered(told.out_refund_no)
+        refund = refund_numbered(told.out_refund_no)
         if refund is None:
             raise FactsDiffer("out_refund_no")
         refund_told(refund_id=refund.pk, facts=told)

@@ -21,7 +21,7 @@ from payments.services.kept_events import (
     event_turn,
     parked_event_done,
 )
-from payments.services.refunds import refund_told
+from payments.services.refunds import refund_adopt, refund_told
 from wechat.push import Push
 from wechat.xpay import VirtualDeliver, VirtualRefundNotice
 
@@ -139,4 +139,11 @@ def push_paid(*, event_id: int, facts: rules.PaidFacts) -> None:
 def push_refunded(*, event_id: int, refund_id: int, facts: rules.RefundFacts) -> None:
     """The refund is as the platform confirmed, and the push is done."""
     refund_told(refund_id=refund_id, facts=facts)
+    parked_event_done(event_id=event_id)
+
+
+@transaction.atomic
+def push_adopted(*, event_id: int, facts: rules.RefundFacts) -> None:
+    """The money that the platform gave back by itself is a refund of ours, and the push is done."""
+    refund_adopt(facts=facts, out_trade_no=facts.out_trade_no)
     parked_event_done(event_id=event_id)

@@ -8,7 +8,14 @@ from django.urls import reverse
 
 from accounts.models import User
 from payments.ledger import Side, post
-from payments.models import ChannelRule, Product, RefundLine
+from payments.models import (
+    ChannelRule,
+    LineShare,
+    Product,
+    RefundLine,
+    RefundPolicy,
+    ShareRule,
+)
 from payments.services.notices import other_notice
 from payments.services.refunds import stray_refund
 from tests.payments.conftest import attempt, pay
@@ -16,7 +23,7 @@ from tests.payments.conftest import attempt, pay
 pytestmark = pytest.mark.django_db
 
 MODELS = sorted(apps.get_app_config("payments").get_models(), key=lambda m: m.__name__)
-EDITABLE = {"Product", "Plan", "ChannelRule"}
+EDITABLE = {"Product", "Plan", "ChannelRule", "RefundPolicy", "ShareRule"}
 
 
 @pytest.fixture
@@ -30,6 +37,9 @@ def office(course, plan, pending):
     post(kind="share", ref="1", sides=[Side("creator_payable:7", -300), Side("revenue", 300)])
     ChannelRule.objects.create(platform="h5", channel="jsapi", allowed=False)
     attempt(pending(plan().product))
+    RefundPolicy.objects.create(kind="course", full_days=14)
+    ShareRule.objects.create(scope="course:1", payee="7", share_bp=3000)
+    LineShare.objects.create(line=order.lines.get(), payee="7", amount_fen=2970)
     client = Client()
     client.force_login(User.objects.create_superuser("boss"))
     return client
