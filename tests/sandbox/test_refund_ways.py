@@ -74,6 +74,16 @@ def test_payments_fill_the_balance_and_closed_refunds_return_to_it(platform, pai
     assert platform.settings()["merchant_balance_fen"] == 994
 
 
+def test_a_coupon_that_the_merchant_gave_is_neither_settled_nor_refunded(platform, prepaid, refund):
+    number = prepaid(total_fen=9900)
+    platform.pay(number, payer_total_fen=4950, coupon_type="NOCASH")
+
+    amount = refund(number, "R1", 1000)[1]["amount"]
+
+    assert (amount["settlement_total"], amount["settlement_refund"]) == (4950, 500)
+    assert (amount["refund"], amount["payer_refund"]) == (1000, 500)
+
+
 def test_a_system_error_can_hide_a_refund_that_was_taken(platform, sdk, paid, refund):
     platform.fault("errcode:SYSTEM_ERROR", on="api", path="/v3/refund/", count=1, effected=True)
 

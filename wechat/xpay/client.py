@@ -21,7 +21,7 @@ from wechat.errors import (
     WeChatRefused,
     WeChatUncertain,
 )
-from wechat.mp import mp_client
+from wechat.mp import MpClient, mp_client
 from wechat.platform import BUSY, Platform
 from wechat.tokens import StableToken
 from wechat.xpay.bills import VirtualBillRow, fetch_file, read_rows
@@ -47,7 +47,8 @@ _BILL_BEING_MADE = "268490011"
 # It has not happened; the same call works later: data or a batch being made, too frequent.
 _LATER = frozenset({_BILL_BEING_MADE, "268490012", "268490015"})
 # It may have happened, or is happening: the same number again, or query.
-_UNCERTAIN = frozenset({BUSY, "268490014"})
+_UNDER_WAY = "268490014"
+_UNCERTAIN = frozenset({BUSY, _UNDER_WAY})
 _ABSENT = ("数据不存在", "not exist")
 _MODE = "short_series_goods"
 _MAX_META = 1024
@@ -77,7 +78,7 @@ def xpay_client(*, hasty: bool = False) -> "XpayClient":
 
 
 @lru_cache(maxsize=4)
-def _client_of(config: XpayConfig, app: Any) -> "XpayClient":
+def _client_of(config: XpayConfig, app: MpClient) -> "XpayClient":
     return XpayClient(config, app.platform, app.token)
 
 
@@ -267,12 +268,15 @@ class XpayClient:
         """Once more where the platform was away; an answer with a code of its own is final."""
         try:
             return self._write(path, asked)
-        except (WeChatUncertain, WeChatNotNow) as error:
-            passing = len(error.wechat_code) <= 3  # "", "-1" and HTTP statuses
-            if not self._config.repeats or not passing or error.said == "breaker open":
+        except WeChatUncertain as error:
+            if error.wechat_code == _UNDER_WAY or not self._config.repeats:
                 raise
-            time.sleep(0.1 + secrets.randbelow(200) / 1000)
-            return self._write(path, asked)
+        except WeChatNotNow as error:
+            final = error.wechat_code or error.said == "breaker open"
+            if final or not self._config.repeats:
+                raise
+        time.sleep(0.1 + secrets.randbelow(200) / 1000)
+        return self._write(path, asked)
 
     def _write(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         body = orjson.dumps({**asked, "env": self._config.env})
