@@ -9,7 +9,7 @@ from django.db.models import Model, QuerySet
 
 from kernel.errors import NotFound
 from kernel.locks import LockRank, lock_all, lock_one, note_rank
-from payments.models import Gift, Order, Payment, Quote, Refund
+from payments.models import Gift, Group, Invoice, Order, Payment, Quote, Refund
 
 M = TypeVar("M", bound=Model)
 
@@ -50,6 +50,30 @@ def payment_locked(payment_id: int) -> Payment:
 
 def refund_locked(refund_id: int) -> Refund:
     return lock_one(Refund.objects.filter(pk=refund_id), LockRank.REFUND)
+
+
+def gift_locked(code_hash: bytes) -> Gift:
+    """The gift of this code, held. Raises `NotFound`."""
+    try:
+        return lock_one(Gift.objects.filter(code_hash=code_hash), LockRank.GIFT)
+    except Gift.DoesNotExist:
+        raise NotFound from None
+
+
+def group_locked(group_id: int) -> Group:
+    """The group, held: nobody joins, pays or ends it meanwhile. Raises `NotFound`."""
+    try:
+        return lock_one(Group.objects.filter(pk=group_id), LockRank.GROUP)
+    except Group.DoesNotExist:
+        raise NotFound from None
+
+
+def invoice_locked(invoice_id: int) -> Invoice:
+    """The request for an invoice, held like a part of its order. Raises `NotFound`."""
+    try:
+        return lock_one(Invoice.objects.filter(pk=invoice_id), LockRank.ORDER)
+    except Invoice.DoesNotExist:
+        raise NotFound from None
 
 
 def refund_due_locked(at: datetime) -> Refund | None:
