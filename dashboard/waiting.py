@@ -15,7 +15,7 @@ from incentives.models import CouponTemplate
 from kernel import clock
 from kernel.models import OutboxRow
 from messaging.models import OutboundMessage
-from payments.models import EventHandling, Refund
+from payments.models import EventHandling, Payment, Refund, XpayItem
 from recommender.models import TrainingRun
 
 # A failed run older than this has been seen, or a later run has replaced it.
@@ -48,7 +48,7 @@ def _recent_runs(status: TrainingRun.Status) -> Callable[[], dict[str, Any]]:
 KINDS = (
     Kind(
         _("支付通知需人工处理"),
-        _("十次尝试后仍无法入账的平台通知"),
+        _("十次尝试后仍无法入账的平台通知，以及虚拟支付的投诉"),
         EventHandling,
         _fixed(state="dead"),
         grave=True,
@@ -65,6 +65,19 @@ KINDS = (
         _("超过自动退款限额，等待有权限的同事批准或拒绝"),
         Refund,
         _fixed(approval="waiting"),
+    ),
+    Kind(
+        _("虚拟支付道具失败"),
+        _("未能上传或发布的道具，相应价格不能用虚拟支付出售"),
+        XpayItem,
+        _fixed(state="failed"),
+        grave=True,
+    ),
+    Kind(
+        _("发货未能上报"),
+        _("平台没有收到发货信息的支付，资金可能被冻结"),
+        Payment,
+        _fixed(shipped_at__isnull=True, shipping_due_at__isnull=True, shipping_tries__gt=0),
     ),
     Kind(
         _("已放弃的内部事件"),

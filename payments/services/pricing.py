@@ -190,7 +190,8 @@ class _Shelf:
         ids = [item["product_id"] for item in asked]
         if not ids or len(ids) > MAX_ITEMS or len(set(ids)) != len(ids):
             raise InvalidInput(fields={"items": [_("请选择 1 至 20 件不同的商品。")]})
-        found = Product.objects.filter(pk__in=ids).select_related("plan").in_bulk()
+        products = Product.objects.filter(pk__in=ids).select_related("plan")
+        found = products.prefetch_related("xpay_items").in_bulk()
         if len(found) != len(ids):
             raise NotFound
         self.asked = [(found[item["product_id"]], item["quantity"]) for item in asked]

@@ -337,11 +337,18 @@ def watched():
 
 
 @pytest.mark.parametrize(
-    ("bp", "days", "answer"),
-    [(0, 0, "agree"), (2999, 6, "agree"), (3000, 0, "refuse"), (0, 8, "refuse")],
+    ("bp", "days", "answer", "said"),
+    [
+        (0, 0, "agree", "0%"),
+        (2999, 6, "agree", "29.99%"),
+        (3000, 0, "refuse", "30%"),
+        (0, 8, "refuse", "0%"),
+    ],
 )
 @pytest.mark.parametrize("xml", [False, True])
-def test_apple_is_answered_from_our_own_books(sandbox, by_apple, watched, xml, bp, days, answer):
+def test_apple_is_answered_from_our_own_books(
+    sandbox, by_apple, watched, xml, bp, days, answer, said
+):
     order, begun = by_apple
     sandbox.settings(mp_push_xml=xml)
     watched["bp"] = bp
@@ -352,7 +359,7 @@ def test_apple_is_answered_from_our_own_books(sandbox, by_apple, watched, xml, b
     told = sandbox.apple_question(begun["out_trade_no"])
 
     assert told["answer"] == answer
-    assert f"已学习 {bp // 100}%" in told["evidence"]
+    assert f"已学习 {said}" in told["evidence"]
     assert sandbox.calls(since=before) == []
     assert told["deliveries"][0]["seconds"] < 3
     assert EventHandling.objects.get(kind="apple").state == "done"
@@ -419,3 +426,36 @@ def test_events_lose_what_they_hold_of_people_after_ninety_days(sandbox, person,
     # A repeat after that is still the same event.
     other_notice(event_id="n1", event_type="COMPLAINT.CREATE", body=b'{"openid": "o1"}')
     assert PlatformEvent.objects.count() == 2
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_money_that_apple_gave_back_closes_the_door(sandbox, by_apple, person, product, lost):
+    """Nobody asked us; what is left at the platform proves it."""
+    order, begun = by_apple
+    if lost:  # the platform gives no answer when the push comes
+        sandbox.fault("http_500", on="api", path=ASK, count=1)
+
+    sandbox.apple_refund(begun["out_trade_no"])
+    sandbox.advance(10)
+    tasks.retry_events()
+
+    refund = Refund.objects.get()
+    assert (refund.status, refund.cause, refund.amount_fen) == ("succeeded", "platform", 9900)
+    assert status_of(order) == "refunded"
+    assert Entitlement.objects.get().revoked_at is not None
+    assert broken() == {}
+
+
+def test_a_push_that_invents_a_refund_is_not_believed(sandbox, by_apple, person):
+    order, begun = by_apple
+    fields = {
+        "OpenId": person.openid, "WxRefundId": "w9", "WxOrderId": "o", "RefundFee": 9900,
+        "MchOrderId": begun["out_trade_no"], "RetCode": 0, "RetMsg": "ok",
+        "RefundStartTimestamp": 1, "RefundSuccTimestamp": 2,
+    }  # fmt: skip
+
+    answer = pushed(sandbox, fields, ENDED)
+
+    assert json.loads(answer["raw_body"])["ErrCode"] == 1
+    assert not Refund.objects.exists()
+    assert status_of(order) == "paid"
