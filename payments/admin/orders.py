@@ -1,7 +1,10 @@
 """Orders, payments, refunds and rights: evidence, read only."""
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action
 
 from kernel.admin import ReadOnlyAdmin, yuan_display
 from payments.admin.inlines import ReadOnlyInline
@@ -42,6 +45,13 @@ class OrderAdmin(ReadOnlyAdmin[Order]):
     search_fields = ("=no", "=payments__out_trade_no", "=payments__transaction_id")
     list_select_related = ("user",)
     inlines = (OrderLineInline, PaymentInline, RefundInline)
+    actions_detail = ("story",)
+    actions_row = ("story",)
+
+    # the page stands above this app: only its name is known here
+    @action(description=_("订单全程"), url_path="story")  # type: ignore[untyped-decorator]
+    def story(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:order_story", args=[object_id]))
 
 
 @admin.register(OrderLine)
