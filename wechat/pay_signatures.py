@@ -28,11 +28,21 @@ class PayKeys:
     """The merchant's private key, the APIv3 key and every platform key that we trust."""
 
     merchant: RSAPrivateKey
-    apiv3_key: str
+    apiv3_key: str = field(repr=False)
     public_key_id: str = ""
     public_key: RSAPublicKey | None = None
     # serial (upper hex) → certificate; more than one lives during a rotation
     certificates: Mapping[str, x509.Certificate] = field(default_factory=dict)
+
+    def sealing(self) -> tuple[str, RSAPublicKey]:
+        """The key that the platform opens secrets with, after its name (D1)."""
+        if self.public_key is not None:
+            return self.public_key_id, self.public_key
+        for serial in self.certificates:
+            key = self.by_serial(serial)
+            if key is not None:
+                return serial.zfill(40), key
+        raise WeChatNotConfigured(said="every platform certificate has expired")
 
     def by_serial(self, serial: str) -> RSAPublicKey | None:
         """The trusted, living key of a serial, else None. Never a network call."""

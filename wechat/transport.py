@@ -71,10 +71,15 @@ class Transport:
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        most: int = MAX_ANSWER,
+        seconds: float | None = None,
     ) -> Answer:
-        """The answer. Raises `WeChatNotNow` when nothing was sent, `WeChatUncertain` otherwise."""
+        """The answer, of at most `most` bytes, whole within `seconds` (else within the timeouts).
+
+        Raises `WeChatNotNow` when nothing was sent, `WeChatUncertain` otherwise.
+        """
         self._breaker.check()
-        deadline = time.monotonic() + sum(self._timeout)
+        deadline = time.monotonic() + (sum(self._timeout) if seconds is None else seconds)
         try:
             with self._session.request(
                 method,
@@ -86,7 +91,8 @@ class Transport:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                answer = Answer(response.status_code, response.headers, _read(response, deadline))
+                read = _read(response, deadline, most)
+                answer = Answer(response.status_code, response.headers, read)
         except requests.RequestException as error:
             self._breaker.note(ok=False)
             kind = WeChatNotNow if _never_sent(error) else WeChatUncertain
@@ -96,12 +102,12 @@ class Transport:
         return answer
 
 
-def _read(response: requests.Response, deadline: float) -> bytes:
+def _read(response: requests.Response, deadline: float, most: int) -> bytes:
     """The whole body, within the size limit and before `deadline` (a slow drip must not hang)."""
     body = bytearray()
     for chunk in response.iter_content(_CHUNK):
         body += chunk
-        if len(body) > MAX_ANSWER or time.monotonic() > deadline:
+        if len(body) > most or time.monotonic() > deadline:
             raise requests.ReadTimeout
     return bytes(body)
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 from wechat_sandbox.faults import Fault
-from wechat_sandbox.pay import forging, orders, refunds
+from wechat_sandbox.pay import bills, forging, orders, refunds
 from wechat_sandbox.routes import answer_pay, answer_platform, is_pay, sign_answer
 from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.state import Call
@@ -21,6 +21,7 @@ from wechat_sandbox.wire import (
     pay_error_reply,
     platform_error_reply,
 )
+from wechat_sandbox.xpay.refunds import pushed_first
 
 _SIGNATURE_TRICKS = {"bad_signature", "signtest", "stale_timestamp", "unknown_serial"}
 _LIES = {"wrong_amount", "wrong_mchid"}
@@ -71,6 +72,8 @@ def _struck(sandbox: Sandbox, request: Request, fault: Fault) -> Reply:
         return _refusal(sandbox, request, fault)
     if fault.kind == "notify_before_response":
         return _notified_first(sandbox, request)
+    if fault.kind == "expired_url":
+        return _finished(sandbox, request, _with_dead_link(sandbox, request))
     if fault.kind == "duplicate":
         _effect(sandbox, request)
     return _spoiled(sandbox, request, _effect(sandbox, request), fault)
@@ -85,6 +88,8 @@ def _spoiled(sandbox: Sandbox, request: Request, reply: Reply, fault: Fault) -> 
         return replace(reply, cut=True)
     if fault.kind in _LIES:
         reply = _lying(reply, fault.kind)
+    if fault.kind == "corrupt_bill":
+        reply = bills.corrupted(reply, fault.argument)
     tamper = fault.kind if fault.kind in _SIGNATURE_TRICKS else ""
     reply = _finished(sandbox, request, reply, tamper)
     if fault.kind == "delay":
@@ -135,11 +140,25 @@ def _notified_first(sandbox: Sandbox, request: Request) -> Reply:
             notify = refunds.settle(sandbox, item, item.planned) if due else None
         if notify is not None:
             notify.first_attempt.wait(10)
+    if request.path == "/xpay/refund_order":
+        pushed_first(sandbox, reply)
     return _finished(sandbox, request, reply)
 
 
+def _with_dead_link(sandbox: Sandbox, request: Request) -> Reply:
+    """A bill's link is over: when it is followed, or already when it is handed out."""
+    if request.path == bills.DOWNLOAD_PATH:
+        bills.expire(sandbox, request.query.get("token", ""))
+        return _effect(sandbox, request)
+    reply = _effect(sandbox, request)
+    if reply.status == 200:
+        address = str(json.loads(reply.body).get("download_url", ""))
+        bills.expire(sandbox, address.rpartition("token=")[2])
+    return reply
+
+
 def _lying(reply: Reply, kind: str) -> Reply:
-    if reply.status != 200:
+    if reply.status != 200 or reply.unsigned:
         return reply
     return replace(reply, body=dumps(forging.spoiled(json.loads(reply.body), kind)))
 

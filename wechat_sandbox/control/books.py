@@ -7,7 +7,7 @@ from dataclasses import fields as dataclass_fields
 from typing import Any, get_args, get_type_hints
 
 from wechat_sandbox.clock import parse_rfc3339, rfc3339
-from wechat_sandbox.control import fields
+from wechat_sandbox.control import fields, virtual
 from wechat_sandbox.pay import bodies
 from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.state import Settings
@@ -107,6 +107,7 @@ def state_read(sandbox: Sandbox, _: Json) -> Json:
                 for order in state.orders.values()
             ],
             "refunds": [bodies.refund(item) for item in state.refunds.values()],
+            **virtual.state_view(sandbox, state),
             "sent": list(state.sent),
             "pushes": list(state.pushes),
             "faults": sandbox.faults.view(),
@@ -139,4 +140,6 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if get_args(hint):
         return isinstance(value, dict) and all(isinstance(n, int) for n in value.values())
+    if hint is int and isinstance(value, bool):
+        return False
     return isinstance(value, hint)
