@@ -11,13 +11,19 @@ from kernel import clock
 from kernel.locks import LockRank
 from payments.flows.ending import order_expire
 from payments.flows.paying import payment_sweep
+from payments.flows.reconciling import reconciliation_work
 from payments.flows.refunding import refund_sweep
 from payments.locks import claim_one
-from payments.models import Order, Payment, Refund
+from payments.models import Order, Payment, Reconciliation, Refund
 from payments.services.attempts import next_payment_check
 from payments.services.endings import next_order_sweep
 from payments.services.notices import parked_event_retry
 from payments.services.quotes import quotes_forget
+from payments.services.reconciling import (
+    OPEN_STEPS,
+    next_step_at,
+    reconciliations_open,
+)
 from payments.services.refunds import next_refund_check
 
 SCHEDULE = {
@@ -28,7 +34,10 @@ SCHEDULE = {
         "payments.send_refunds",
         "payments.retry_events",
     )
-} | {"payments.forget_quotes": {"task": "payments.forget_quotes", "schedule": 3600.0}}
+} | {
+    "payments.forget_quotes": {"task": "payments.forget_quotes", "schedule": 3600.0},
+    "payments.reconcile": {"task": "payments.reconcile", "schedule": 600.0},
+}
 # A task ends well before the broker believes its worker dead (visibility 120 s).
 _BUDGET_SECONDS = 20.0
 _MOST = 200
@@ -113,3 +122,24 @@ def retry_events() -> int:
 def forget_quotes() -> int:
     """Quotes that nobody used."""
     return quotes_forget()
+
+
+@shared_task(name="payments.reconcile", ignore_result=True)
+def reconcile() -> int:
+    """Days whose bills can be had by now: opened, and those that are due worked on."""
+    reconciliations_open()
+    return _work(_reconcile_one_day)
+
+
+def _reconcile_one_day() -> bool:
+    with transaction.atomic():
+        row = claim_one(
+            Reconciliation.objects.filter(status__in=OPEN_STEPS, next_try_at__lte=clock.now()),
+            field="next_try_at",
+            rank=LockRank.ORDER,
+            again=next_step_at,
+        )
+    if row is None:
+        return False
+    row = reconciliation_work(row, seconds=_BUDGET_SECONDS)
+    return True

@@ -141,6 +141,15 @@ def reconciliation_waits(*, reconciliation_id: int, why: str, final: bool = Fals
     row.save(update_fields=["status", "last_error", "next_try_at", "tries"])
 
 
+@transaction.atomic
+def reconciliation_paused(*, reconciliation_id: int) -> None:
+    """The time of this run is used up: the next one goes on at once."""
+    row = reconciliation_locked(reconciliation_id)
+    if row.status in OPEN_STEPS:
+        row.next_try_at = clock.now()
+        row.save(update_fields=["next_try_at"])
+
+
 def next_step_at(row: Reconciliation) -> datetime:
     """The lease of whoever works on the row now."""
     return clock.now() + LEASE
