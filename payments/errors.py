@@ -66,3 +66,50 @@ class FactsDiffer(DomainError):
 
     def __init__(self, what: str) -> None:
         super().__init__(what=what)
+
+
+class OrderNotPaid(Conflict):
+    """`detail.status` is what the order is."""
+
+    code = "order_not_paid"
+    message = _("订单尚未支付，不能退款。")
+
+
+class NothingToRefund(Conflict):
+    """Neither asked for amount nor policy leaves anything to give back."""
+
+    code = "nothing_to_refund"
+    message = _("该订单当前没有可退金额。")
+
+
+class RefundExceedsPaid(Conflict):
+    """`detail.left_fen` is what was paid and neither went back nor is on its way."""
+
+    code = "refund_exceeds_paid"
+    message = _("退款金额超过了可退的已付金额。")
+
+
+class RefundNotInPolicy(Conflict):
+    """`detail.allowed_fen` is what the policy gives now."""
+
+    code = "refund_not_in_policy"
+    message = _("退款金额超出了退款规则允许的范围，如有需要请联系客服。")
+
+
+class RefundNotByMerchant(Conflict):
+    """The money was taken by a party that alone can give it back (Apple)."""
+
+    code = "refund_not_by_merchant"
+    message = _("该订单通过苹果支付，请在苹果的“购买记录”中申请退款。")
+
+
+class RefundNotWaiting(Conflict):
+    """`detail` says what the refund is: it can't be decided, closed or asked for in this state."""
+
+    code = "refund_not_waiting"
+    message = _("该退款当前不能进行此操作。")
+
+
+class OwnRefund(Conflict):
+    code = "refund_own_request"
+    message = _("申请人不能审批自己的退款，请由另一位同事处理。")

@@ -1,6 +1,6 @@
 """Posting journals. Called inside the transaction of the fact that is booked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from django.db import connection
@@ -14,6 +14,7 @@ REVENUE = "revenue"
 DISCOUNTS = "discounts"
 POINTS_LIABILITY = "points_liability"
 SUSPENSE = "suspense"
+CREATOR_SHARE = "creator_share"
 # Prefixes of accounts of one party each, which store their balance.
 STORED = ("creator_payable:",)
 
@@ -32,6 +33,11 @@ class Side(NamedTuple):
 def cash(channel: str) -> str:
     """The account of money that came through a channel."""
     return f"cash:{channel}"
+
+
+def creator_payable(payee: str) -> str:
+    """The account of what is owed to one creator."""
+    return f"creator_payable:{payee}"
 
 
 def post(*, kind: str, ref: str, sides: Sequence[Side], memo: str = "") -> Journal:
@@ -97,39 +103,31 @@ def post_stray_refund(*, ref: str, channel: str, amount_fen: int) -> Journal:
     )
 
 
-class Fee(NamedTuple):
-    ref: str  # out_trade_no or out_refund_no
-    channel: str
-    fee_fen: int  # negative where the platform gave it back
+def post_refund(
+    *, ref: str, channel: str, amount_fen: int, discount_fen: int, points_value_fen: int
+) -> Journal:
+    """Money of a sale has gone back, and with it its part of discounts and points."""
+    return post(
+        kind="refund",
+        ref=ref,
+        sides=[
+            Side(REVENUE, amount_fen + discount_fen + points_value_fen),
+            Side(cash(channel), -amount_fen),
+            Side(DISCOUNTS, -discount_fen),
+            Side(POINTS_LIABILITY, -points_value_fen),
+        ],
+    )
 
 
-_POST_FEES = """
-WITH fees AS (
-    SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS fee(ref, channel, fen)
-), made AS (
-    INSERT INTO payments_journal (kind, ref, memo, posted_at)
-    SELECT 'fee', ref, '', %s FROM fees WHERE fen <> 0
-    ON CONFLICT (kind, ref) DO NOTHING RETURNING id, ref
-)
-INSERT INTO payments_entry (journal_id, account, amount_fen)
-SELECT made.id, 'fee:' || fees.channel, fees.fen FROM made JOIN fees USING (ref)
-UNION ALL SELECT made.id, 'cash:' || fees.channel, -fees.fen FROM made JOIN fees USING (ref)
-"""
+def post_share(*, ref: str, by_payee: Mapping[str, int]) -> Journal:
+    """Creators have earned their shares of an order."""
+    owed = [Side(creator_payable(payee), -fen) for payee, fen in sorted(by_payee.items())]
+    return post(kind="share", ref=ref, sides=[Side(CREATOR_SHARE, sum(by_payee.values())), *owed])
 
 
-def post_fees(fees: Sequence[Fee]) -> int:
-    """The platform's fees, one journal for each number; those booked before stay as they are.
-
-    Returns how many were booked now. One statement for any number of them.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _POST_FEES,
-            [
-                [fee.ref for fee in fees],
-                [fee.channel for fee in fees],
-                [fee.fee_fen for fee in fees],
-                clock.now(),
-            ],
-        )
-        return cursor.rowcount // 2
+def post_share_back(*, ref: str, by_payee: Mapping[str, int]) -> Journal:
+    """A refund takes its part of the creators' shares back, also from who was paid out already."""
+    owed = [Side(creator_payable(payee), fen) for payee, fen in sorted(by_payee.items())]
+    return post(
+        kind="share_back", ref=ref, sides=[*owed, Side(CREATOR_SHARE, -sum(by_payee.values()))]
+    )

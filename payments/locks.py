@@ -9,7 +9,7 @@ from django.db.models import Model, QuerySet
 
 from kernel.errors import NotFound
 from kernel.locks import LockRank, lock_all, lock_one, note_rank
-from payments.models import Discrepancy, Order, Payment, Quote, Reconciliation, Refund
+from payments.models import Discrepancy, Gift, Order, Payment, Quote, Reconciliation, Refund
 
 M = TypeVar("M", bound=Model)
 
@@ -64,6 +64,28 @@ def reconciliation_locked(reconciliation_id: int) -> Reconciliation:
 
 def discrepancy_locked(discrepancy_id: int) -> Discrepancy:
     return lock_one(Discrepancy.objects.filter(pk=discrepancy_id), LockRank.ORDER)
+
+
+def refund_due_locked(at: datetime) -> Refund | None:
+    """The longest-waiting due refund whose payment nobody holds, with that payment, both held.
+
+    The payment is held so that refunds of one payment are asked for one after the other.
+    """
+    note_rank(LockRank.PAYMENT)
+    note_rank(LockRank.REFUND)
+    return (
+        Refund.objects.filter(next_check_at__lte=at)
+        .select_related("payment")
+        .order_by("next_check_at", "pk")
+        .select_for_update(of=("self", "payment"), skip_locked=True)
+        .first()
+    )
+
+
+def gifts_locked(order_id: int) -> list[Gift]:
+    """Every code of the order's gift lines, by line and number, held: nobody claims one now."""
+    gifts = lock_all(Gift.objects.filter(line__order_id=order_id), LockRank.GIFT)
+    return sorted(gifts, key=lambda gift: (gift.line_id, gift.number))
 
 
 def claim_one(

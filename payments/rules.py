@@ -34,7 +34,8 @@ REFUND_MOVES: Mapping[str, frozenset[str]] = {
     "processing": frozenset({"succeeded", "abnormal", "closed"}),
     "abnormal": frozenset({"succeeded", "closed"}),
     "succeeded": frozenset(),
-    "closed": frozenset(),
+    # closed here, by a person or on a refusal, and yet the platform says that the money went back
+    "closed": frozenset({"succeeded"}),
     "rejected": frozenset(),
 }
 

@@ -10,21 +10,21 @@ from django.db import transaction
 from kernel import clock
 from kernel.locks import LockRank
 from payments.flows.ending import order_expire
+from payments.flows.parked import parked_event_retry
 from payments.flows.paying import payment_sweep
 from payments.flows.reconciling import reconciliation_work
 from payments.flows.refunding import refund_sweep
 from payments.locks import claim_one
-from payments.models import Order, Payment, Reconciliation, Refund
+from payments.models import Order, Payment, Reconciliation
 from payments.services.attempts import next_payment_check
 from payments.services.endings import next_order_sweep
-from payments.services.notices import parked_event_retry
 from payments.services.quotes import quotes_forget
 from payments.services.reconciling import (
     OPEN_STEPS,
     next_step_at,
     reconciliations_open,
 )
-from payments.services.refunds import next_refund_check
+from payments.services.refunds import refund_claim
 
 SCHEDULE = {
     name: {"task": name, "schedule": float(settings.KPAY.sweep_seconds)}
@@ -99,13 +99,7 @@ def send_refunds() -> int:
 
 
 def _send_one_refund() -> bool:
-    with transaction.atomic():
-        refund = claim_one(
-            Refund.objects.filter(next_check_at__lte=clock.now()).select_related("payment"),
-            field="next_check_at",
-            rank=LockRank.REFUND,
-            again=next_refund_check,
-        )
+    refund = refund_claim()
     if refund is None:
         return False
     refund_sweep(refund)

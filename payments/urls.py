@@ -11,5 +11,7 @@ urlpatterns = [
     path("orders/<str:no>/cancel", api.OrderCancelView.as_view()),
     path("orders/<str:no>/pay", api.OrderPayView.as_view()),
     path("orders/<str:no>/check", api.OrderCheckView.as_view()),
+    path("orders/<str:no>/refund-quote", api.OrderRefundQuoteView.as_view()),
+    path("orders/<str:no>/refunds", api.OrderRefundsView.as_view()),
     path("refunds/<str:no>", api.RefundView.as_view()),
 ]

@@ -7,13 +7,15 @@ from payments.api.orders import (
     OrdersView,
     OrderView,
 )
-from payments.api.refunds import RefundView
+from payments.api.refunds import OrderRefundQuoteView, OrderRefundsView, RefundView
 from payments.api.shop import PlansView, ProductView, QuoteView
 
 __all__ = [
     "OrderCancelView",
     "OrderCheckView",
     "OrderPayView",
+    "OrderRefundQuoteView",
+    "OrderRefundsView",
     "OrderView",
     "OrdersView",
     "PlansView",

@@ -18,8 +18,7 @@ from payments.flows.paying import payment_check
 from payments.models import BillRow, Discrepancy, Payment, Refund
 from payments.services.attempts import payment_success_dated
 from payments.services.reconciling import discrepancy_dropped, discrepancy_noted, stored_days
-from payments.services.refunds import refund_told
-from payments.services.refunds.adopt import refund_adopt
+from payments.services.refunds import refund_adopt, refund_told
 from wechat.errors import WeChatError, WeChatRefused
 
 

@@ -17,7 +17,8 @@ from payments.models import Effect, Order, OrderLine, Payment, Product, Refund
 from payments.ports import discount_source
 from payments.services.endings import discounts_of, end_locked
 from payments.services.entitlements import grant_lines
-from payments.services.refunds import stray_refund
+from payments.services.refunds.stray import stray_refund
+from payments.services.shares import shares_take
 
 _NEVER_PAID = (Order.Status.CANCELLED, Order.Status.CLOSED)
 
@@ -74,7 +75,7 @@ def take_money(known: Payment, facts: rules.PaidFacts) -> Payment:
         return payment
     lines = list(
         OrderLine.objects.filter(order_id=order_id)
-        .only("order_id", "kind", "scope", "period")
+        .only("order_id", "kind", "scope", "gives", "period", "payable_fen")
         .order_by("line_no")
     )
     cause = _stray_cause(order, lines)
@@ -171,6 +172,8 @@ def order_fulfil(
             points_value_fen=order.points_value_fen,
             total_fen=order.total_fen,
         )
+    if payment is not None:
+        shares_take(order=order, lines=lines, ref=payment.out_trade_no)
     grant_lines(order=order, lines=lines, at=at)
     publish(
         OrderPaid(

@@ -119,29 +119,25 @@ def _refund(out_refund_no: str) -> Refund | None:
     return Refund.objects.select_related("payment").filter(out_refund_no=out_refund_no).first()
 
 
-def parked_event_retry() -> bool:
-    """Try the longest-waiting parked event once more; False when none is due.
+@transaction.atomic
+def parked_event_claim() -> EventHandling | None:
+    """The longest-waiting parked event that is due, put off to its next try; None without one."""
+    return claim_one(
+        EventHandling.objects.filter(state=EventHandling.State.PARKED, due_at__lte=clock.now()),
+        field="due_at",
+        rank=LockRank.ORDER,
+        again=_next_try,
+    )
 
-    After ten tries it is dead: a person has to look (the admin lists them).
-    """
-    with transaction.atomic():
-        row = claim_one(
-            EventHandling.objects.filter(state=EventHandling.State.PARKED, due_at__lte=clock.now()),
-            field="due_at",
-            rank=LockRank.ORDER,
-            again=_next_try,
-        )
-    if row is None:
-        return False
-    try:
-        _apply_parked(row)
-    except DomainError as error:
-        _parked_failed(row, error)
-    return True
+
+def last_try(row: EventHandling) -> bool:
+    """Whether the event is dead when this try fails too."""
+    return row.attempts + 1 >= len(BACKOFF)
 
 
 @transaction.atomic
-def _apply_parked(row: EventHandling) -> None:
+def parked_event_apply(row: EventHandling) -> None:
+    """What the event says has its effect now. Raises a `DomainError` when it still can't."""
     facts = dict(row.facts or {})
     at = facts.pop("success_at", None)
     success_at = datetime.fromisoformat(at) if at else None
@@ -154,6 +150,12 @@ def _apply_parked(row: EventHandling) -> None:
         if refund is None:
             raise FactsDiffer("out_refund_no")
         refund_told(refund_id=refund.pk, facts=told)
+    parked_event_done(row)
+
+
+@transaction.atomic
+def parked_event_done(row: EventHandling) -> None:
+    """The event had its effect: nothing is left to try."""
     EventHandling.objects.filter(pk=row.pk).update(
         state=EventHandling.State.DONE, done_at=clock.now(), due_at=None, facts=None, last_error=""
     )
@@ -164,9 +166,10 @@ def _next_try(row: EventHandling) -> datetime:
 
 
 @transaction.atomic
-def _parked_failed(row: EventHandling, error: DomainError) -> None:
+def parked_event_failed(row: EventHandling, error: DomainError) -> None:
+    """One try more without effect; after ten a person has to look (the admin lists them)."""
     attempts = row.attempts + 1
-    dead = attempts >= len(BACKOFF)
+    dead = last_try(row)
     EventHandling.objects.filter(pk=row.pk, state=EventHandling.State.PARKED).update(
         attempts=attempts,
         state=EventHandling.State.DEAD if dead else EventHandling.State.PARKED,

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from payments import ledger
 from payments.bill_rules import AMOUNT, FUND, OURS_ONLY, THEIRS_ONLY, Found
 from payments.locks import payments_locked_by_id
 from payments.models import BillRow, Payment, Reconciliation
