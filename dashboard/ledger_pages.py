@@ -139,7 +139,7 @@ class _Echo:
 
 
 @operator_page(Entry)
-def statement_file(request: HttpRequest) -> HttpResponse:
+def statement_file(request: HttpRequest) -> StreamingHttpResponse:
     """The same statement as a file for spreadsheets, read in pieces. Amounts in yuan."""
     _form, account, period = _asked(request)
     name = f"{account.strip('*').replace(':', '-') or 'all'}_{period.first}_{period.last}.csv"

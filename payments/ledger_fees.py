@@ -43,4 +43,4 @@ def post_fees(fees: Sequence[Fee]) -> int:
                 clock.now(),
             ],
         )
-        return cursor.rowcount // 2
+        return int(cursor.rowcount) // 2

@@ -55,12 +55,9 @@ class ReconciliationAdmin(ReadOnlyAdmin[Reconciliation]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reconciliation]:
         open_ones = Q(discrepancies__state=Discrepancy.State.OPEN)
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                found=Count("discrepancies"), open_count=Count("discrepancies", filter=open_ones)
-            )
+        rows: QuerySet[Reconciliation] = super().get_queryset(request)
+        return rows.annotate(
+            found=Count("discrepancies"), open_count=Count("discrepancies", filter=open_ones)
         )
 
     @display(

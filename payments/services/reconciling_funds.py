@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from payments.bill_rules import AMOUNT, FUND, OURS_ONLY, THEIRS_ONLY, Found
+from payments.ledger_fees import Fee, post_fees
 from payments.locks import payments_locked_by_id
 from payments.models import BillRow, Payment, Reconciliation
 
@@ -75,20 +76,16 @@ def _payment_fees_batch(row: Reconciliation) -> int:
     if not found:
         return 0
     payments_locked_by_id([pk for pk, *_rest in found])
-    fees = {pk: fee for pk, _number, _channel, fee in found}
-    Payment.objects.bulk_update(
-        [Payment(pk=pk, fee_fen=fee) for pk, fee in fees.items()], ["fee_fen"]
-    )
-    ledger.post_fees([ledger.Fee(number, channel, fee) for _pk, number, channel, fee in found])
+    paid = [Payment(pk=pk, fee_fen=fee) for pk, _number, _channel, fee in found]
+    Payment.objects.bulk_update(paid, ["fee_fen"])
+    post_fees([Fee(number, channel, fee) for _pk, number, channel, fee in found])
     return len(found)
 
 
 @transaction.atomic
 def _refund_fees_batch(row: Reconciliation) -> int:
     found = _rows(_REFUND_FEES, row)
-    return ledger.post_fees(
-        [ledger.Fee(number, channel, fee) for _pk, number, channel, fee in found]
-    )
+    return post_fees([Fee(number, channel, fee) for _pk, number, channel, fee in found])
 
 
 def fees_book(*, row: Reconciliation) -> None:
@@ -160,7 +157,7 @@ def fund_sums(row: Reconciliation) -> FundSums:
 
 def _rows(query: str, row: Reconciliation) -> Sequence[Any]:
     day = timedelta(days=1)
-    values = {
+    values: dict[str, Any] = {
         "row": row.pk,
         "channel": row.channel,
         "day": row.date,
@@ -171,4 +168,4 @@ def _rows(query: str, row: Reconciliation) -> Sequence[Any]:
     }
     with connection.cursor() as cursor:
         cursor.execute(query, values)
-        return cursor.fetchall()
+        return list(cursor.fetchall())

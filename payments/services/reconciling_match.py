@@ -119,7 +119,7 @@ def _values(row: Reconciliation) -> dict[str, Any]:
 def _rows(query: str, values: dict[str, Any]) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(query, values)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 @transaction.atomic
