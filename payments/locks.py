@@ -52,9 +52,9 @@ def refund_locked(refund_id: int) -> Refund:
     return lock_one(Refund.objects.filter(pk=refund_id), LockRank.REFUND)
 
 
-def payments_locked_by_id(ids: Collection[int]) -> list[Payment]:
+def payments_locked_by_id(ids: Collection[int]) -> None:
     """These payments, whatever their orders; for facts that change no state of theirs."""
-    return lock_all(Payment.objects.filter(pk__in=ids), LockRank.PAYMENT)
+    lock_all(Payment.objects.filter(pk__in=ids).only("pk"), LockRank.PAYMENT)
 
 
 def reconciliation_locked(reconciliation_id: int) -> Reconciliation:

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from payments.bill_rules import AMOUNT, FUND, OURS_ONLY, THEIRS_ONLY, Found
 from payments.ledger_fees import Fee, post_fees
 from payments.locks import payments_locked_by_id
-from payments.models import BillRow, Payment, Reconciliation
+from payments.models import BillRow, Reconciliation
 
 BATCH = 500
 # Refunds may succeed days after the bill that names them; their fees are booked then.
@@ -22,6 +22,10 @@ FROM payments_billrow b JOIN payments_payment p ON p.out_trade_no = b.number
 WHERE b.reconciliation_id = %(row)s AND b.kind = 'payment' AND p.status = 'succeeded'
   AND p.fee_fen IS NULL
 ORDER BY p.id LIMIT %(batch)s
+"""
+_SET_FEES = """
+UPDATE payments_payment p SET fee_fen = fees.fen
+FROM unnest(%s::bigint[], %s::bigint[]) AS fees(id, fen) WHERE p.id = fees.id
 """
 _REFUND_FEES = """
 SELECT p.id, b.number, p.channel, b.fee_fen
@@ -76,8 +80,8 @@ def _payment_fees_batch(row: Reconciliation) -> int:
     if not found:
         return 0
     payments_locked_by_id([pk for pk, *_rest in found])
-    paid = [Payment(pk=pk, fee_fen=fee) for pk, _number, _channel, fee in found]
-    Payment.objects.bulk_update(paid, ["fee_fen"])
+    with connection.cursor() as cursor:
+        cursor.execute(_SET_FEES, [[line[0] for line in found], [line[3] for line in found]])
     post_fees([Fee(number, channel, fee) for _pk, number, channel, fee in found])
     return len(found)
 
