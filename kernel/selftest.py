@@ -119,8 +119,11 @@ def run(plant: Plant, rule: Invariant, *, lock_timeout_ms: int = LOCK_TIMEOUT_MS
 
 
 def _outcome(plant: Plant, rule: Invariant) -> Outcome:
+    # Nothing may be pending on a table whose guards are dropped.
+    _execute("SET CONSTRAINTS ALL IMMEDIATE")
     for name in plant.without:
         _drop(name)
+    _execute("SET CONSTRAINTS ALL DEFERRED")
     planted = plant.build()
     _execute("SET CONSTRAINTS ALL IMMEDIATE")
     before = _look(rule)

@@ -23,17 +23,18 @@ SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s';
 SET LOCAL work_mem = '64MB';
 SET LOCAL jit = off;
 """
+# A payment counts when the platform confirmed it, whatever became of it; a right for each scope
+# and source.
 _COUNTS = """
 SELECT
-  (SELECT count(*) FROM audit.orders
+  (SELECT count(*) FROM payments_order
      WHERE status IN ('paid', 'partially_refunded', 'refunded')) AS orders_paid,
-  (SELECT count(*) FROM audit.payments WHERE status = 'succeeded') AS payments_succeeded,
-  (SELECT count(*) FROM audit.refunds WHERE status = 'succeeded') AS refunds_succeeded,
-  (SELECT count(*) FROM (SELECT DISTINCT user_id, scope, source, source_ref
-     FROM audit.entitlements
-     WHERE revoked_at IS NULL AND (valid_until IS NULL OR valid_until > %(now)s)) AS living
-  ) AS entitlements_live,
-  (SELECT count(*) FROM audit.journals) AS journals
+  (SELECT count(*) FROM payments_payment WHERE status = 'succeeded') AS payments_succeeded,
+  (SELECT count(*) FROM payments_refund WHERE status = 'succeeded') AS refunds_succeeded,
+  (SELECT count(*) FROM payments_entitlement
+     WHERE revoked_at IS NULL AND (valid_until IS NULL OR valid_until > %(now)s))
+    AS entitlements_live,
+  (SELECT count(*) FROM payments_journal) AS journals
 """
 
 # Invariants of parts that are not built yet. A check that an app registers takes the place of

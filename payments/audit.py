@@ -170,7 +170,7 @@ RULES: Mapping[str, Rule] = {
                         AND cause NOT IN ('late_payment', 'duplicate_payment')
                       GROUP BY order_id) r ON r.order_id = o.id
            LEFT JOIN (SELECT order_id, sum(refunded_fen) AS lines FROM payments_orderline
-                      GROUP BY order_id) l ON l.order_id = o.id
+                      WHERE refunded_fen <> 0 GROUP BY order_id) l ON l.order_id = o.id
            WHERE o.refunded_fen <> coalesce(r.done, 0)
               OR o.refunded_fen <> coalesce(l.lines, 0)""",
         "SELECT (SELECT count(*) FROM payments_payment) + (SELECT count(*) FROM payments_order)",

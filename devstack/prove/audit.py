@@ -53,6 +53,7 @@ def run(told: argparse.Namespace, *, server: str, state: Path) -> dict[str, Any]
 
 def _measured(place: Ground, told: argparse.Namespace) -> dict[str, Any]:
     entries = place.execute("SELECT count(*) FROM payments_entry")[0][0]
+    load = os.getloadavg()[0]
     with _Writer(place) as writer, _Watch(place) as watch:
         report, seconds, peak_mb = _timed(place, "audit", "--json")
     result = {
@@ -72,12 +73,15 @@ def _measured(place: Ground, told: argparse.Namespace) -> dict[str, Any]:
         "server_anon_mb": round(watch.peak_mb, 1),
         "writes": writer.count,
         "slowest_write_ms": round(writer.slowest * 1000, 1),
+        "cores": os.cpu_count(),
+        "load_before": round(load, 1),
         "bars": {"seconds": MOST_SECONDS, "mb": MOST_MB},
     }
     if told.selftest:
         lines, took, _peak = _timed(place, "audit", "--selftest", "--json")
-        result["selftest_seconds"] = round(took, 1)
-        result["ok"] = result["ok"] and all(line["detected"] is not False for line in lines)
+        missed = [line["id"] for line in lines if line["detected"] is False]
+        result |= {"selftest_seconds": round(took, 1), "selftest_missed": missed}
+        result["ok"] = result["ok"] and not missed
     return result
 
 

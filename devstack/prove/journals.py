@@ -45,19 +45,18 @@ def copy(cursor: CursorWrapper, row: Model, count: int, **new: str) -> int:
 
     Their ids follow without a gap, so that rows of two tables can be matched by number.
     """
-    table = row._meta.db_table
-    base = int(row.pk)
-    values = {row._meta.pk.column: f"{base} + g", **new}
-    columns = [field.column for field in row._meta.concrete_fields]
+    table, pk = row._meta.db_table, row._meta.pk
+    key, base = str(pk.column), int(row.pk)
+    values = {key: f"{base} + g"} | new
+    columns = [str(field.column) for field in row._meta.concrete_fields]
     names = ", ".join(f'"{name}"' for name in columns)
     chosen = ", ".join(values.get(name, f't."{name}"') for name in columns)
-    key = row._meta.pk.column
     cursor.execute(
         f'INSERT INTO "{table}" ({names}) SELECT {chosen}'  # noqa: S608  (our own names)
         f' FROM "{table}" t, generate_series(1, %s) g WHERE t."{key}" = %s',
         [count, base],
     )
-    if row._meta.pk.get_internal_type() == "BigAutoField":
+    if pk.get_internal_type() == "BigAutoField":
         cursor.execute(
             "SELECT setval(pg_get_serial_sequence(%s, %s), %s)", [table, key, base + count]
         )
