@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
 
 from wechat_sandbox.faults import Fault
@@ -35,9 +36,10 @@ _STATUSES = {
     "NOT_ENOUGH": 403, "USER_ACCOUNT_ABNORMAL": 403, "TRADE_ERROR": 403, "ACCOUNT_ERROR": 403,
     "REQUEST_BLOCKED": 403,
 }  # fmt: skip
-_CLOSE_PATH = re.compile(r"/v3/pay/transactions/out-trade-no/([^/]+)/close")
+_ORDER_PATH = re.compile(r"/v3/pay/transactions/out-trade-no/([^/]+)(/close)?")
 _HANG_UP_SECONDS = 30.0
 _KEPT_BYTES = 20_000
+_KEPT_BILL_BYTES = 500
 
 
 def answer(sandbox: Sandbox, request: Request) -> Reply:
@@ -50,7 +52,7 @@ def answer(sandbox: Sandbox, request: Request) -> Reply:
         call.fault = fault.kind
         reply = _struck(sandbox, request, fault)
     call.status = None if reply.cut else reply.status
-    call.reply = _kept(reply.body)
+    call.reply = _kept(reply.body[:_KEPT_BILL_BYTES] if reply.unsigned else reply.body)
     return reply
 
 
@@ -122,16 +124,17 @@ def _number(argument: str) -> int:
 
 
 def _notified_first(sandbox: Sandbox, request: Request) -> Reply:
-    """The notify overtakes the answer: a refund that settles, a payment while closing."""
-    closing = _CLOSE_PATH.fullmatch(request.path)
-    if closing:
-        try:
-            order = orders.pay(sandbox, closing[1])
-        except ControlError:
-            return _finished(sandbox, request, _effect(sandbox, request))
-        orders.notify_paid(sandbox, order).first_attempt.wait(10)
+    """The notify overtakes the answer: a refund that settles, a payment in between.
+
+    A close comes too late then; a query still tells what it saw before.
+    """
+    order = _ORDER_PATH.fullmatch(request.path)
+    if order and order[2]:
+        _paid_meanwhile(sandbox, order[1])
         return _finished(sandbox, request, _effect(sandbox, request))
     reply = _effect(sandbox, request)
+    if order and reply.status == 200:
+        _paid_meanwhile(sandbox, order[1])
     if reply.status == 200 and request.path == "/v3/refund/domestic/refunds":
         number = json.loads(reply.body)["out_refund_no"]
         with sandbox.lock:
@@ -143,6 +146,13 @@ def _notified_first(sandbox: Sandbox, request: Request) -> Reply:
     if request.path == "/xpay/refund_order":
         pushed_first(sandbox, reply)
     return _finished(sandbox, request, reply)
+
+
+def _paid_meanwhile(sandbox: Sandbox, number: str) -> None:
+    """The payer pays and the merchant is told, if the order can be paid at all."""
+    with suppress(ControlError):
+        order = orders.pay(sandbox, number)
+        orders.notify_paid(sandbox, order).first_attempt.wait(10)
 
 
 def _with_dead_link(sandbox: Sandbox, request: Request) -> Reply:

@@ -125,9 +125,35 @@ class SandboxClient:
         path = f"/virtual-refunds/{quote(refund_order_id, safe='')}"
         return self.call("POST", path, outcome=outcome, **fields)
 
+    def apple_question(self, out_trade_no: str, **fields: Any) -> dict[str, Any]:
+        """Asks the product whether Apple should refund; `answer` is agree, refuse or unsure."""
+        path = f"/virtual-orders/{quote(out_trade_no, safe='')}/apple-refund-question"
+        return self.call("POST", path, **fields)
+
+    def apple_refund(self, out_trade_no: str, **fields: Any) -> dict[str, Any]:
+        path = f"/virtual-orders/{quote(out_trade_no, safe='')}/apple-refund"
+        return self.call("POST", path, **fields)
+
+    def complaint(self, out_trade_no: str, **fields: Any) -> dict[str, Any]:
+        path = f"/virtual-orders/{quote(out_trade_no, safe='')}/complaint"
+        return self.call("POST", path, **fields)
+
+    def virtual_withdrawal(self, withdraw_no: str, outcome: str = "success") -> dict[str, Any]:
+        return self.call("POST", f"/virtual-withdrawals/{quote(withdraw_no)}", outcome=outcome)
+
     def virtual_bill(self, day: str, **differences: Any) -> dict[str, Any]:
         """`day` is yyyymmdd."""
         return self.call("POST", f"/virtual-bills/{day}", **differences)
+
+    def remind_shipping(self, out_trade_no: str, **fields: Any) -> dict[str, Any]:
+        return self.call("POST", f"/shipping/{quote(out_trade_no, safe='')}/remind", **fields)
+
+    def settle_shipping(
+        self, out_trade_no: str, step: str = "settled", **fields: Any
+    ) -> dict[str, Any]:
+        """`step` is shipped, received or settled."""
+        path = f"/shipping/{quote(out_trade_no, safe='')}/settle"
+        return self.call("POST", path, step=step, **fields)
 
     def push(self, account: str, openid: str, type: str = "text", **fields: Any) -> dict[str, Any]:
         return self.call("POST", "/messages", account=account, openid=openid, type=type, **fields)
@@ -179,8 +205,8 @@ class SandboxClient:
         path = f"/notifies/{quote(out_trade_no, safe='')}/forge"
         return self.call("POST", path, mix=parts, concurrency=concurrency, **fields)
 
-    def state(self) -> dict[str, Any]:
-        return self.call("GET", "/state")
+    def state(self, **wanted: Any) -> dict[str, Any]:
+        return self.call("GET", "/state", **wanted)
 
     def reset(self, **fields: Any) -> None:
         self.call("POST", "/reset", **fields)

@@ -9,7 +9,7 @@ from functools import partial
 
 from wechat_sandbox.pay import abnormal, bills, certificates, orders, refunds
 from wechat_sandbox.pay.signing import answer_headers, verify_request, wanted_serial
-from wechat_sandbox.platform import login, messages, security, tokens
+from wechat_sandbox.platform import login, messages, security, shipping, tokens
 from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.wire import (
     BadJsonError,
@@ -54,6 +54,9 @@ PLATFORM = (
     _route("GET", "/wxa/resetusersessionkey", login.reset_session),
     _route("POST", "/wxa/business/getuserphonenumber", login.phone_number),
     _route("POST", "/wxa/msg_sec_check", security.msg_sec_check),
+    _route("POST", "/wxa/sec/order/upload_shipping_info", shipping.upload_shipping_info),
+    _route("POST", "/wxa/sec/order/get_order", shipping.get_order),
+    _route("POST", "/wxa/sec/order/is_trade_managed", shipping.is_trade_managed),
     *(_route(method, path, handler) for method, path, handler in XPAY),
 )
 PAY = (

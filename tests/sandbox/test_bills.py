@@ -349,6 +349,14 @@ def test_coupons_lower_what_is_settled_only_when_the_merchant_gave_them(sdk, see
     }
 
 
+def test_commas_stay_and_line_breaks_become_blanks_inside_a_value(sdk, seed, yesterday):
+    seed(row(1, 100, description="课程，上,下\n卷", attach='{"a":1,"b":2}'))
+
+    [only] = parsed(fetch(sdk, yesterday))[1]
+
+    assert (only["商品名称"], only["商户数据包"]) == ("课程，上,下 卷", '{"a":1,"b":2}')
+
+
 def test_a_day_of_two_thousand_orders_adds_up(platform, sdk, seed, yesterday):
     seed(
         *[

@@ -11,7 +11,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Generic, TypeVar
 
 from wechat.errors import WeChatBillWrong
-from wechat.pay_bills.rows import Row, decimal_of
+from wechat.pay_bills.rows import Row, exact_fen_of
 
 R = TypeVar("R", bound=Row)
 
@@ -20,7 +20,8 @@ _MAX_LINE = 64 * 1024
 _CHUNK = 64 * 1024
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
-_CENT = Decimal("0.01")
+_CENT = Decimal(1)
+_PIECES = "笔数"  # such columns count; they are read like yuan, so times 100
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _rows(content: bytes, kind: type[R]) -> Iterator[R]:
     names = next(lines, "").split(",")
     if not kind.needed <= set(names):
         raise WeChatBillWrong(said="other columns than expected")
-    sums = dict.fromkeys(kind.summed, Decimal(0))
+    sums: dict[str, int | Decimal] = dict.fromkeys(kind.summed, 0)
     for count, line in enumerate(lines):
         if not line.startswith("`"):
             _check_summary(kind, line.split(","), list(lines), count, sums)
@@ -109,18 +110,23 @@ def _rows(content: bytes, kind: type[R]) -> Iterator[R]:
 
 
 def _check_summary(
-    kind: type[Row], names: list[str], lines: list[str], count: int, sums: Mapping[str, Decimal]
+    kind: type[Row],
+    names: list[str],
+    lines: list[str],
+    count: int,
+    sums: Mapping[str, int | Decimal],
 ) -> None:
     if len(lines) != 1:
         raise WeChatBillWrong(said="the summary is not one line")
     told = _cells(names, lines[0])
     if not {kind.counted, *sums} <= told.keys():
         raise WeChatBillWrong(said="other columns in the summary than expected")
-    if decimal_of(told[kind.counted]) != count:
+    if exact_fen_of(told[kind.counted]) != count * 100:
         raise WeChatBillWrong(said="the summary counts other rows")
-    for name, right in sums.items():
+    for name, summed in sums.items():
+        right = Decimal(summed * 100 if name.endswith(_PIECES) else summed)
         # Fees have five decimals in rows; their sum may be shown with two.
-        if decimal_of(told[name]) not in {right, right.quantize(_CENT, ROUND_HALF_UP)}:
+        if exact_fen_of(told[name]) not in {right, right.quantize(_CENT, ROUND_HALF_UP)}:
             raise WeChatBillWrong(said=f"the summary has another {name}")
 
 
@@ -129,4 +135,4 @@ def _cells(names: list[str], line: str) -> dict[str, str]:
     values = line.removeprefix("`").split(",`")
     if len(values) != len(names):
         raise WeChatBillWrong(said="a row of another length")
-    return dict(zip(names, (value.strip() for value in values), strict=True))
+    return dict(zip(names, map(str.strip, values), strict=True))

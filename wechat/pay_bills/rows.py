@@ -10,7 +10,9 @@ from typing import ClassVar, Protocol, Self
 from kernel import clock
 from wechat.errors import WeChatBillWrong
 
-_AMOUNT = re.compile(r"-?\d{1,13}(\.\d{1,8})?")
+_AMOUNT = re.compile(r"(-?)([0-9]{1,13})(?:\.([0-9]{1,8}))?")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}")
+_CENT = Decimal(1)
 
 
 class Row(Protocol):
@@ -25,8 +27,8 @@ class Row(Protocol):
         """From cells by column. Raises `WeChatBillWrong`."""
         ...
 
-    def sums(self) -> Mapping[str, Decimal]:
-        """What this row adds to columns of the summary: yuan, or pieces."""
+    def sums(self) -> Mapping[str, int | Decimal]:
+        """What this row adds to columns of the summary: fen, or pieces."""
         ...
 
 
@@ -85,7 +87,7 @@ class TradeRow:
 
     @classmethod
     def parse(cls, line: Mapping[str, str]) -> Self:
-        fee = decimal_of(line["手续费"]).scaleb(2)
+        fee = exact_fen_of(line["手续费"])
         return cls(
             at=shop_moment(line["交易时间"]),
             appid=line["公众账号ID"],
@@ -108,18 +110,18 @@ class TradeRow:
             refund_status=line["退款状态"],
             attach=line["商户数据包"],
             fee_exact_fen=fee,
-            fee_fen=int(fee.quantize(Decimal(1), ROUND_HALF_UP)),
+            fee_fen=int(fee.quantize(_CENT, ROUND_HALF_UP)),
             rate=line["费率"],
         )
 
-    def sums(self) -> Mapping[str, Decimal]:
+    def sums(self) -> Mapping[str, int | Decimal]:
         return {
-            "应结订单总金额": _yuan(self.settled_fen),
-            "退款总金额": _yuan(self.refund_fen),
-            "充值券退款总金额": _yuan(self.refund_coupon_fen),
-            "手续费总金额": self.fee_exact_fen.scaleb(-2),
-            "订单总金额": _yuan(self.order_fen),
-            "申请退款总金额": _yuan(self.refund_asked_fen),
+            "应结订单总金额": self.settled_fen,
+            "退款总金额": self.refund_fen,
+            "充值券退款总金额": self.refund_coupon_fen,
+            "手续费总金额": self.fee_exact_fen,
+            "订单总金额": self.order_fen,
+            "申请退款总金额": self.refund_asked_fen,
         }
 
 
@@ -167,39 +169,43 @@ class FundRow:
             voucher_no=line["业务凭证号"],
         )
 
-    def sums(self) -> Mapping[str, Decimal]:
+    def sums(self) -> Mapping[str, int | Decimal]:
         way = "收入" if self.is_income else "支出"
-        return {f"{way}笔数": Decimal(1), f"{way}金额": _yuan(self.amount_fen)}
+        return {f"{way}笔数": 1, f"{way}金额": self.amount_fen}
 
 
-def decimal_of(text: str) -> Decimal:
-    """The number as it is written; nothing is 0. Raises `WeChatBillWrong`."""
+def exact_fen_of(text: str) -> Decimal:
+    """Yuan → fen with all the decimals; nothing is 0. Raises `WeChatBillWrong`."""
     if not text:
         return Decimal(0)
-    if not text.isascii() or not _AMOUNT.fullmatch(text):
+    if not _AMOUNT.fullmatch(text):
         raise WeChatBillWrong(said="not an amount")
-    return Decimal(text)
+    return Decimal(text).scaleb(2)
 
 
 def fen_of(text: str) -> int:
-    """Yuan → fen. Raises `WeChatBillWrong` for a part of a fen."""
-    fen = decimal_of(text).scaleb(2)
-    if fen != fen.to_integral_value():
+    """Yuan → fen, by integers alone. Raises `WeChatBillWrong` for a part of a fen."""
+    if text in {"", "0", "0.00"}:
+        return 0
+    found = _AMOUNT.fullmatch(text)
+    if found is None:
+        raise WeChatBillWrong(said="not an amount")
+    sign, yuan, decimals = found.groups(default="")
+    cents, rest = decimals[:2].ljust(2, "0"), decimals[2:]
+    if rest.strip("0"):
         raise WeChatBillWrong(said="a part of a fen")
-    return int(fen)
+    fen = int(yuan) * 100 + int(cents)
+    return -fen if sign else fen
 
 
 def shop_moment(text: str) -> datetime:
     """`2026-11-24 20:00:00` of Beijing → aware time. Raises `WeChatBillWrong`."""
+    if not _MOMENT.fullmatch(text):
+        raise WeChatBillWrong(said="not a time")
     try:
-        at = datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 (the zone comes next)
+        return datetime.fromisoformat(text).replace(tzinfo=clock.SHOP_ZONE)
     except ValueError as error:
         raise WeChatBillWrong(said="not a time") from error
-    return at.replace(tzinfo=clock.SHOP_ZONE)
-
-
-def _yuan(fen: int) -> Decimal:
-    return Decimal(fen).scaleb(-2)
 
 
 def _number(text: str) -> str:

@@ -21,7 +21,7 @@ from wechat.errors import (
     WeChatRefused,
     WeChatUncertain,
 )
-from wechat.mp import mp_client
+from wechat.mp import MpClient, mp_client
 from wechat.platform import BUSY, Platform
 from wechat.tokens import StableToken
 from wechat.xpay.bills import VirtualBillRow, fetch_file, read_rows
@@ -47,7 +47,8 @@ _BILL_BEING_MADE = "268490011"
 # It has not happened; the same call works later: data or a batch being made, too frequent.
 _LATER = frozenset({_BILL_BEING_MADE, "268490012", "268490015"})
 # It may have happened, or is happening: the same number again, or query.
-_UNCERTAIN = frozenset({BUSY, "268490014"})
+_UNDER_WAY = "268490014"
+_UNCERTAIN = frozenset({BUSY, _UNDER_WAY})
 _ABSENT = ("数据不存在", "not exist")
 _MODE = "short_series_goods"
 _MAX_META = 1024
@@ -70,7 +71,7 @@ def xpay_client() -> "XpayClient":
 
 
 @lru_cache(maxsize=2)
-def _client_of(config: XpayConfig, app: Any) -> "XpayClient":
+def _client_of(config: XpayConfig, app: MpClient) -> "XpayClient":
     return XpayClient(config, app.platform, app.token)
 
 
@@ -260,11 +261,14 @@ class XpayClient:
         """Once more where the platform was away; an answer with a code of its own is final."""
         try:
             return self._write(path, asked)
-        except (WeChatUncertain, WeChatNotNow) as error:
-            if error.said == "breaker open" or len(error.wechat_code) > 3:
-                raise  # only "", "-1" and HTTP statuses are passing
-            time.sleep(0.1 + secrets.randbelow(200) / 1000)
-            return self._write(path, asked)
+        except WeChatUncertain as error:
+            if error.wechat_code == _UNDER_WAY:
+                raise
+        except WeChatNotNow as error:
+            if error.wechat_code or error.said == "breaker open":
+                raise
+        time.sleep(0.1 + secrets.randbelow(200) / 1000)
+        return self._write(path, asked)
 
     def _write(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         body = orjson.dumps({**asked, "env": self._config.env})

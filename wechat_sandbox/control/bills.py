@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from wechat_sandbox.billbook import Entry, Planted
+from wechat_sandbox.billbook import Bill, Entry, Planted
 from wechat_sandbox.clock import parse_rfc3339, rfc3339
 from wechat_sandbox.control import fields
 from wechat_sandbox.pay import bills, checks, refunds
@@ -29,10 +29,7 @@ def bill_read(sandbox: Sandbox, _: Json, *, day: str) -> Json:
         bill = bills.bill_of(sandbox, asked)
         frozen = bill.frozen or day_book(sandbox, asked)
         return {
-            "date": asked.isoformat(),
-            "state": bills.readiness(sandbox, asked),
-            "frozen_at": rfc3339(frozen.made_at) if bill.frozen else None,
-            "planted": {name: _planted_view(bill.planted[name]) for name in _BILLS},
+            **_heading(sandbox, asked, bill),
             "trade": bills.table(sandbox, asked, "trade", "ALL", frozen).view(),
             "fundflow": bills.table(sandbox, asked, "fundflow", "BASIC", frozen).view(),
         }
@@ -58,7 +55,7 @@ def bill_plant(sandbox: Sandbox, data: Json, *, day: str) -> Json:
             planted.amounts.update(amounts)
             planted.statuses.update(statuses)
         bill.files.clear()
-    return bill_read(sandbox, {}, day=day)
+        return _heading(sandbox, asked, bill)
 
 
 def bill_forget(sandbox: Sandbox, _: Json, *, day: str) -> Json:
@@ -214,6 +211,15 @@ def _extra(sandbox: Sandbox, data: Json, day: date) -> Entry:
         refund_id=fields.text(data, "refund_id", refunds.new_refund_id(at)) if refund else "",
         out_refund_no=fields.text(data, "out_refund_no") if refund else "",
     ).with_amount(amount)
+
+
+def _heading(sandbox: Sandbox, day: date, bill: Bill) -> Json:
+    return {
+        "date": day.isoformat(),
+        "state": bills.readiness(sandbox, day),
+        "frozen_at": None if bill.frozen is None else rfc3339(bill.frozen.made_at),
+        "planted": {name: _planted_view(bill.planted[name]) for name in _BILLS},
+    }
 
 
 def _planted_view(planted: Planted) -> Json:

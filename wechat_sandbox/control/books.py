@@ -88,8 +88,9 @@ def call_list(sandbox: Sandbox, data: Json) -> Json:
         return {"items": items, "last": sandbox.state.call_ids}
 
 
-def state_read(sandbox: Sandbox, _: Json) -> Json:
-    """Everything that is remembered, in short."""
+def state_read(sandbox: Sandbox, data: Json) -> Json:
+    """Everything that is remembered, in short; `?brief=1` counts people, orders and refunds."""
+    brief = str(data.get("brief", "")).lower() in {"1", "true"}
     with sandbox.lock:
         state = sandbox.state
         return {
@@ -101,13 +102,7 @@ def state_read(sandbox: Sandbox, _: Json) -> Json:
             "mp_appid": sandbox.identity.mp.appid,
             "oa_appid": sandbox.identity.oa.appid,
             "mchid": sandbox.identity.mchid,
-            "users": [user.view() for user in state.users],
-            "orders": [
-                {**bodies.transaction(order), "time_expire": rfc3339(order.time_expire)}
-                for order in state.orders.values()
-            ],
-            "refunds": [bodies.refund(item) for item in state.refunds.values()],
-            **virtual.state_view(sandbox, state),
+            **(_counts(sandbox) if brief else _lists(sandbox)),
             "sent": list(state.sent),
             "pushes": list(state.pushes),
             "faults": sandbox.faults.view(),
@@ -115,6 +110,24 @@ def state_read(sandbox: Sandbox, _: Json) -> Json:
             "notifies": len(sandbox.notifies),
             "scheduled": sandbox.schedule.pending(),
         }
+
+
+def _counts(sandbox: Sandbox) -> Json:
+    state = sandbox.state
+    return {"users": len(state.users), "orders": len(state.orders), "refunds": len(state.refunds)}
+
+
+def _lists(sandbox: Sandbox) -> Json:
+    state = sandbox.state
+    return {
+        "users": [user.view() for user in state.users],
+        "orders": [
+            {**bodies.transaction(order), "time_expire": rfc3339(order.time_expire)}
+            for order in state.orders.values()
+        ],
+        "refunds": [bodies.refund(item) for item in state.refunds.values()],
+        **virtual.state_view(sandbox, state),
+    }
 
 
 def reset(sandbox: Sandbox, data: Json) -> Json:

@@ -6,7 +6,7 @@ from wechat_sandbox.control import fields
 from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.state import State
 from wechat_sandbox.wire import ControlError, Json
-from wechat_sandbox.xpay import bills, goods, orders, placing, refunds
+from wechat_sandbox.xpay import apple, bills, goods, orders, placing, refunds, withdrawals
 from wechat_sandbox.xpay.pushes import Delivery
 from wechat_sandbox.xpay.state import CLOSED, Item, VirtualOrder
 
@@ -58,6 +58,38 @@ def refund(sandbox: Sandbox, data: Json, *, number: str) -> Json:
 def order_read(sandbox: Sandbox, _: Json, *, number: str) -> Json:
     """An order as `query_order` would show it, its refunds, and every push about it."""
     return _order_view(sandbox, _order(sandbox, number))
+
+
+def apple_question(sandbox: Sandbox, data: Json, *, number: str) -> Json:
+    """Apple asks through the platform: {reason?} → agree, refuse or unsure, with the answer."""
+    reason = fields.text(data, "reason", "UNINTENDED_PURCHASE")
+    return apple.ask(sandbox, _order(sandbox, number), reason=reason)
+
+
+def apple_refund(sandbox: Sandbox, data: Json, *, number: str) -> Json:
+    """Apple decides: {refunded?: true}; the whole order goes back, or nothing happens."""
+    order = _order(sandbox, number)
+    delivery = apple.give_back(sandbox, order) if fields.flag(data, "refunded", True) else None
+    if delivery is not None and fields.flag(data, "wait", True):
+        delivery.first_attempt.wait(_WAIT_SECONDS)
+    with sandbox.lock:
+        view = orders.order_view(sandbox, order)
+    return {"order": view, "push": None if delivery is None else delivery.view()}
+
+
+def complaint(sandbox: Sandbox, data: Json, *, number: str) -> Json:
+    """The user complains: {detail?}"""
+    detail = fields.text(data, "detail", "课程与描述不符")
+    delivery = apple.complain(sandbox, _order(sandbox, number), detail=detail)
+    if fields.flag(data, "wait", True):
+        delivery.first_attempt.wait(_WAIT_SECONDS)
+    return {"push": delivery.view()}
+
+
+def withdrawal(sandbox: Sandbox, data: Json, *, number: str) -> Json:
+    """Ends a withdrawal now, or plans the outcome of one that is still to be asked for."""
+    outcome = fields.choice(data, "outcome", set(withdrawals.OUTCOMES), "success")
+    return withdrawals.plan(sandbox, number, outcome)
 
 
 def item_create(sandbox: Sandbox, data: Json) -> Json:
@@ -129,5 +161,6 @@ def _order_view(sandbox: Sandbox, order: VirtualOrder) -> Json:
             "channel": order.channel,
             "product_id": order.product_id,
             "refunds": [refunds.view(item) for item in state.refunds_of(order)],
+            "apple_questions": list(order.questions),
             "pushes": [d.view() for d in state.deliveries if d.number == order.out_trade_no],
         }

@@ -194,8 +194,6 @@ def _moment(at: float) -> str:
 
 
 def _line(values: Sequence[str]) -> str:
-    return ",".join(f"`{_flat(value)}" for value in values)
-
-
-def _flat(value: str) -> str:
-    return value if value.isprintable() else "".join(c if c.isprintable() else " " for c in value)
+    """Line breaks and their like become blanks."""
+    line = ",".join([f"`{value}" for value in values])
+    return line if line.isprintable() else "".join(c if c.isprintable() else " " for c in line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wechat_sandbox.wire import Reply
-from wechat_sandbox.xpay import bills, goods, orders, refunds
+from wechat_sandbox.xpay import bills, coins, goods, orders, refunds, withdrawals
 
 ENDPOINTS: tuple[tuple[str, str, Callable[..., Reply]], ...] = (
     ("POST", "/xpay/query_order", orders.query_order),
@@ -17,4 +17,10 @@ ENDPOINTS: tuple[tuple[str, str, Callable[..., Reply]], ...] = (
     ("POST", "/xpay/query_upload_goods", goods.query_upload_goods),
     ("POST", "/xpay/start_publish_goods", goods.start_publish_goods),
     ("POST", "/xpay/query_publish_goods", goods.query_publish_goods),
+    ("POST", "/xpay/query_user_balance", coins.query_user_balance),
+    ("POST", "/xpay/currency_pay", coins.currency_pay),
+    ("POST", "/xpay/cancel_currency_pay", coins.cancel_currency_pay),
+    ("POST", "/xpay/present_currency", coins.present_currency),
+    ("POST", "/xpay/create_withdraw_order", withdrawals.create_withdraw_order),
+    ("POST", "/xpay/query_withdraw_order", withdrawals.query_withdraw_order),
 )
