@@ -61,6 +61,12 @@ KINDS = (
         grave=True,
     ),
     Kind(
+        _("待审批退款"),
+        _("超过自动退款限额，等待有权限的同事批准或拒绝"),
+        Refund,
+        _fixed(approval="waiting"),
+    ),
+    Kind(
         _("已放弃的内部事件"),
         _("十次投递都失败的事件，可在列表中重新投递"),
         OutboxRow,

@@ -73,6 +73,8 @@ NAVIGATION = [
         _rows(_("商品"), "inventory_2", "payments.product"),
         _rows(_("会员方案"), "workspace_premium", "payments.plan"),
         _rows(_("渠道规则"), "rule", "payments.channelrule"),
+        _rows(_("退款规则"), "assignment_return", "payments.refundpolicy"),
+        _rows(_("分成规则"), "pie_chart", "payments.sharerule"),
         _rows(_("平台通知"), "notifications", "payments.eventhandling"),
     ),
     _group(

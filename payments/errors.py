@@ -97,10 +97,10 @@ class RefundNotInPolicy(Conflict):
 
 
 class RefundNotByMerchant(Conflict):
-    """The money was taken by a party that alone can give it back (Apple)."""
+    """Paid through Apple: the buyer asks Apple, and Apple decides (`wechat.md` B3)."""
 
     code = "refund_not_by_merchant"
-    message = _("该订单通过苹果支付，请在苹果的“购买记录”中申请退款。")
+    message = _("该订单通过苹果支付，请在苹果的“报告问题”页面申请退款。")
 
 
 class RefundNotWaiting(Conflict):

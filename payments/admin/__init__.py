@@ -1,5 +1,5 @@
 """Operators' pages of payments. Money is evidence: read only; changes go through services."""
 
-from payments.admin import bills, ledger, orders, platform, products
+from payments.admin import bills, ledger, orders, platform, products, refund_rules, refunds
 
-__all__ = ["bills", "ledger", "orders", "platform", "products"]
+__all__ = ["bills", "ledger", "orders", "platform", "products", "refund_rules", "refunds"]

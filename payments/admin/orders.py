@@ -1,4 +1,4 @@
-"""Orders, payments, refunds and rights: evidence, read only."""
+"""Orders, payments and rights: evidence, read only."""
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -8,7 +8,8 @@ from unfold.decorators import action
 
 from kernel.admin import ReadOnlyAdmin, yuan_display
 from payments.admin.inlines import ReadOnlyInline
-from payments.models import Entitlement, Order, OrderLine, Payment, Quote, Refund, RefundLine
+from payments.admin.refund_order import RefundOrderAction
+from payments.models import Entitlement, Order, OrderLine, Payment, Quote, Refund
 
 
 class OrderLineInline(ReadOnlyInline):
@@ -23,12 +24,12 @@ class PaymentInline(ReadOnlyInline):
 
 class RefundInline(ReadOnlyInline):
     model = Refund
-    fields = ("out_refund_no", "status", "cause", "amount_fen", "success_at")
+    fields = ("out_refund_no", "status", "approval", "cause", "amount_fen", "success_at")
 
 
 @admin.register(Order)
-class OrderAdmin(ReadOnlyAdmin[Order]):
-    """Orders are evidence: staff look and search."""
+class OrderAdmin(RefundOrderAction, ReadOnlyAdmin[Order]):
+    """Orders are evidence: staff look and search, and ask for refunds."""
 
     list_display = (
         "no",
@@ -102,36 +103,6 @@ class PaymentAdmin(ReadOnlyAdmin[Payment]):
     search_fields = ("=out_trade_no", "=transaction_id", "=order__no")
     list_select_related = ("order",)
     inlines = (RefundInline,)
-
-
-class RefundLineInline(ReadOnlyInline):
-    model = RefundLine
-    fields = ("line", "amount_fen")
-
-
-@admin.register(Refund)
-class RefundAdmin(ReadOnlyAdmin[Refund]):
-    list_display = (
-        "out_refund_no",
-        "order",
-        "status",
-        "cause",
-        yuan_display("amount_fen", _("金额")),
-        "created_at",
-        "success_at",
-        "last_error",
-    )
-    list_filter = ("status", "cause", "created_at")
-    search_fields = ("=out_refund_no", "=order__no", "=payment__out_trade_no")
-    list_select_related = ("order",)
-    inlines = (RefundLineInline,)
-
-
-@admin.register(RefundLine)
-class RefundLineAdmin(ReadOnlyAdmin[RefundLine]):
-    list_display = ("refund", "line", yuan_display("amount_fen", _("金额")))
-    search_fields = ("=refund__out_refund_no",)
-    list_select_related = ("refund", "line")
 
 
 @admin.register(Entitlement)

@@ -55,8 +55,9 @@ class OrderRefundsView(ApiView):
         responses={201: RefundOutput},
         examples=[OpenApiExample("全额", value={"reason": "买错了"}, request_only=True)],
     )
-    # The answer is what this transaction made. Asking WeChat here too would need the key's row
-    # to commit before the refund's: a worker, woken by the commit, asks within the second.
+    # The answer is what this one transaction made, key and refund together. WeChat is asked by
+    # the next sweep, a second later: asking here too would need a key that commits before the
+    # refund does, and a buyer who waits for WeChat to learn no more than "processing".
     @idempotent(route="orders.refund")
     def post(self, request: Request, no: str) -> Response:
         asked = parse(RefundInput, request.data)

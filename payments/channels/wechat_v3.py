@@ -9,7 +9,7 @@ from payments.channels.protocol import Prepare, RefundOrder, Trade, TradeState
 from payments.errors import FactsDiffer
 from payments.rules import PaidFacts, RefundFacts
 from wechat.errors import WeChatRefused
-from wechat.pay import Notify, PayResult, RefundResult, pay_client
+from wechat.pay import BankCard, Notify, PayResult, RefundResult, pay_client
 
 NOTIFY_PATH = "/wechat/pay/notify"
 # D3: after a refund the state reads REFUND, the money had come all the same.
@@ -61,6 +61,13 @@ def refund_facts(result: RefundResult) -> RefundFacts:
 def parse_notify(headers: Mapping[str, Any], body: bytes) -> Notify:
     """The verified, decrypted notice. Never a network call. Raises `WeChatForged`."""
     return pay_client().parse_notify(headers, body)
+
+
+def refund_redirect(*, provider_id: str, out_refund_no: str, card: BankCard | None) -> RefundFacts:
+    """Send a refund that could not reach the payer to their `card`, else to the merchant (D5)."""
+    return refund_facts(
+        pay_client().refund_abnormal_apply(provider_id, out_refund_no=out_refund_no, card=card)
+    )
 
 
 class _WechatV3:

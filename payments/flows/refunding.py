@@ -2,23 +2,32 @@
 
 import logging
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from kernel import clock
 from kernel.transactions import retrying
 from payments import refund_rules
 from payments.channels import channel_named
 from payments.channels.protocol import RefundOrder
-from payments.errors import FactsDiffer, RefundNotByMerchant
+from payments.channels.wechat_v3 import refund_redirect
+from payments.errors import FactsDiffer, RefundNotByMerchant, RefundNotWaiting
 from payments.models import Payment, Refund
 from payments.rules import RefundFacts
 from payments.services.refunds import (
     refund_adopt,
     refund_backoff,
+    refund_close,
+    refund_redirect_note,
+    refund_redirected,
     refund_refused,
     refund_told,
     refund_waits,
 )
 from wechat.errors import WeChatError, WeChatNotNow, WeChatRefused
+from wechat.pay import BankCard
+
+if TYPE_CHECKING:
+    from accounts.models import User
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +97,36 @@ def refund_confirm(*, out_refund_no: str, out_trade_no: str) -> bool:
     found = facts
     retrying(lambda: refund_adopt(facts=found, out_trade_no=out_trade_no))
     return True
+
+
+def refund_send_elsewhere(
+    *, refund_id: int, by: "User", reason: str, card: BankCard | None = None
+) -> Refund:
+    """An abnormal refund goes to the payer's `card`, else to the merchant, who hands it on.
+
+    Who wants it is kept first. Raises `RefundNotWaiting`, `Forbidden`, `WeChatError`.
+    """
+    to = f"card …{card.number[-4:]}" if card else "merchant"
+    refund = refund_redirect_note(refund_id=refund_id, by=by, reason=reason, to=to)
+    facts = refund_redirect(
+        provider_id=refund.provider_id, out_refund_no=refund.out_refund_no, card=card
+    )
+    return retrying(lambda: refund_redirected(refund_id=refund_id, facts=facts))
+
+
+def refund_give_up(*, refund_id: int, by: "User", reason: str) -> Refund:
+    """An abnormal refund that the platform still calls so is closed by hand.
+
+    Raises `RefundNotWaiting` when it turns out otherwise, `Forbidden`, `WeChatError`.
+    """
+    refund = Refund.objects.select_related("payment").get(pk=refund_id)
+    facts = channel_named(refund.payment.channel).refund_find(refund.out_refund_no)
+    if facts is not None:
+        found = facts
+        retrying(lambda: refund_told(refund_id=refund_id, facts=found))
+        if found.status in ("PROCESSING", "SUCCESS"):
+            raise RefundNotWaiting(status=found.status.lower())
+    return retrying(lambda: refund_close(refund_id=refund_id, by=by, reason=reason))
 
 
 def _refused(refund: Refund, why: str) -> None:

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from kernel.api import StrictSerializer
 from kernel.api.fields import rfc3339
+from payments.errors import RefundNotByMerchant
 from payments.models import Refund
 from payments.services.refunds.quote import RefundQuote
 
@@ -155,8 +156,8 @@ def refund_message(refund: Refund) -> str:
 def _closed_message(refund: Refund) -> str:
     if refund.last_error == "too_old":
         return _("付款已超过一年，微信不再支持原路退款，请联系客服。")
-    if refund.last_error == "refund_not_by_merchant":
-        return _("该订单通过苹果支付，请在苹果的“购买记录”中申请退款。")
+    if refund.last_error == RefundNotByMerchant.code:
+        return str(RefundNotByMerchant.message)
     if refund.last_error == "closed_by_hand":
         return refund.decision_note
     return _("微信未能完成这笔退款，金额仍可退，请稍后重新申请。")

@@ -14,9 +14,12 @@ from payments.models import (
     BillRow,
     ChannelRule,
     Discrepancy,
+    LineShare,
     Product,
     Reconciliation,
     RefundLine,
+    RefundPolicy,
+    ShareRule,
 )
 from payments.services.notices import other_notice
 from payments.services.refunds import stray_refund
@@ -25,7 +28,7 @@ from tests.payments.conftest import attempt, pay
 pytestmark = pytest.mark.django_db
 
 MODELS = sorted(apps.get_app_config("payments").get_models(), key=lambda m: m.__name__)
-EDITABLE = {"Product", "Plan", "ChannelRule"}
+EDITABLE = {"Product", "Plan", "ChannelRule", "RefundPolicy", "ShareRule"}
 
 
 def billed(payment):
@@ -50,6 +53,9 @@ def office(course, plan, pending):
     ChannelRule.objects.create(platform="h5", channel="jsapi", allowed=False)
     attempt(pending(plan().product))
     billed(payment)
+    RefundPolicy.objects.create(kind="course", full_days=14)
+    ShareRule.objects.create(scope="course:1", payee="7", share_bp=3000)
+    LineShare.objects.create(line=order.lines.get(), payee="7", amount_fen=2970)
     client = Client()
     client.force_login(User.objects.create_superuser("boss"))
     return client

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import Greatest
 
 from kernel import clock
@@ -34,6 +34,7 @@ UNDER_WAY = (Refund.Status.REQUESTED, Refund.Status.PROCESSING, Refund.Status.AB
 # person has to look: cards take up to three working days, an empty balance is filled some day.
 _HOURLY = 72
 _MOST_CHECKS = 440
+_STUCK_CHECKS = 10
 
 
 @transaction.atomic
@@ -199,6 +200,15 @@ def refund_claim() -> Refund | None:
             next_check_at__lt=turn,
         ).exclude(pk=refund.pk).update(next_check_at=turn)
     return refund
+
+
+def needs_a_person() -> Q:
+    """Refunds that wait for a decision, could not reach the payer, or were asked for in vain so
+    often that something has to be done about it (an empty balance, a lost permission)."""
+    waiting = Q(approval=Refund.Approval.WAITING)
+    stuck = Q(status__in=UNDER_WAY, checks__gte=_STUCK_CHECKS) & ~Q(last_error="")
+    given_up = Q(status__in=UNDER_WAY, next_check_at__isnull=True)
+    return waiting | Q(status=Refund.Status.ABNORMAL) | stuck | given_up
 
 
 def next_refund_check(refund: Refund) -> datetime | None:
