@@ -67,6 +67,7 @@ class KpaySettings:
     sweep_seconds: int
     model_reload_seconds: int
     refund_auto_limit_fen: int
+    gift_days: int
     points_value_fen: int
     points_cap_bp: int
     rating_watched_percent: int
@@ -268,6 +269,7 @@ def load() -> KpaySettings:
         sweep_seconds=number("KPAY_SWEEP_SECONDS", 5),
         model_reload_seconds=number("KPAY_MODEL_RELOAD_SECONDS", 2),
         refund_auto_limit_fen=number("KPAY_REFUND_AUTO_LIMIT_FEN", 50_000),
+        gift_days=number("KPAY_GIFT_DAYS", 30),
         points_value_fen=number("KPAY_POINTS_VALUE_FEN", 1),
         points_cap_bp=number("KPAY_POINTS_CAP_BP", 3000),
         rating_watched_percent=number("KPAY_RATING_WATCHED_PERCENT", 30),

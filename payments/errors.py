@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from kernel.errors import Conflict, DomainError
+from kernel.errors import Conflict, DomainError, InvalidInput
 
 
 class AlreadyOwned(Conflict):
@@ -36,6 +36,62 @@ class QuoteUsed(Conflict):
 
     code = "quote_used"
     message = _("该报价已生成订单。")
+
+
+class GiftClaimed(Conflict):
+    code = "gift_claimed"
+    message = _("该礼品已被领取。")
+
+
+class GiftReturned(Conflict):
+    """Its time is over, or its giver has taken it back."""
+
+    code = "gift_returned"
+    message = _("该礼品已过领取时间或已被退回。")
+
+
+class GroupFull(Conflict):
+    """`detail.size` is how many there may be."""
+
+    code = "group_full"
+    message = _("该团人数已满，您可以自己开团。")
+
+
+class GroupOver(Conflict):
+    """`detail.status`: complete or failed; open when its time is over just now."""
+
+    code = "group_over"
+    message = _("该团已结束，您可以自己开团。")
+
+
+class AlreadyInGroup(Conflict):
+    """`detail.order_no` is the member's order."""
+
+    code = "already_in_group"
+    message = _("您已在该团中。")
+
+
+class InvoiceExists(Conflict):
+    """`detail.invoice_id` is the one that was asked for before."""
+
+    code = "invoice_exists"
+    message = _("该订单已申请过发票。")
+
+
+class NothingToInvoice(Conflict):
+    code = "nothing_to_invoice"
+    message = _("该订单没有可开票的金额。")
+
+
+class InvoiceDecided(Conflict):
+    """`detail.status` is what became of it."""
+
+    code = "invoice_decided"
+    message = _("该发票申请已处理。")
+
+
+class BundleRefused(InvalidInput):
+    """What may not stand in a bundle: another bundle, a gift, the same scope twice."""
 
 
 class OrderNotPending(Conflict):

@@ -9,7 +9,17 @@ from django.db.models import Model, QuerySet
 
 from kernel.errors import NotFound
 from kernel.locks import LockRank, lock_all, lock_one, note_rank
-from payments.models import Discrepancy, Gift, Order, Payment, Quote, Reconciliation, Refund
+from payments.models import (
+    Discrepancy,
+    Gift,
+    Group,
+    Invoice,
+    Order,
+    Payment,
+    Quote,
+    Reconciliation,
+    Refund,
+)
 
 M = TypeVar("M", bound=Model)
 
@@ -64,6 +74,30 @@ def reconciliation_locked(reconciliation_id: int) -> Reconciliation:
 
 def discrepancy_locked(discrepancy_id: int) -> Discrepancy:
     return lock_one(Discrepancy.objects.filter(pk=discrepancy_id), LockRank.ORDER)
+
+
+def gift_locked(code_hash: bytes) -> Gift:
+    """The gift of this code, held. Raises `NotFound`."""
+    try:
+        return lock_one(Gift.objects.filter(code_hash=code_hash), LockRank.GIFT)
+    except Gift.DoesNotExist:
+        raise NotFound from None
+
+
+def group_locked(group_id: int) -> Group:
+    """The group, held: nobody joins, pays or ends it meanwhile. Raises `NotFound`."""
+    try:
+        return lock_one(Group.objects.filter(pk=group_id), LockRank.GROUP)
+    except Group.DoesNotExist:
+        raise NotFound from None
+
+
+def invoice_locked(invoice_id: int) -> Invoice:
+    """The request for an invoice, held like a part of its order. Raises `NotFound`."""
+    try:
+        return lock_one(Invoice.objects.filter(pk=invoice_id), LockRank.ORDER)
+    except Invoice.DoesNotExist:
+        raise NotFound from None
 
 
 def refund_due_locked(at: datetime) -> Refund | None:

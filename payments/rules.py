@@ -94,13 +94,17 @@ class Item:
     price_fen: int  # the shop's price, ≤ list_fen
     promo_fen: int  # after a dated promotion, ≤ price_fen
     member_fen: int | None = None  # None where this buyer has no member price
+    price_rule: str = "price"  # what the shop's price is: price | bundle | group
+    left_out: int = 0  # things of its bundle that the buyer has and does not pay for
+    gives: str = ""  # what each code of a gift opens
+    message: str = ""  # what the giver writes to whoever claims it
 
 
 @dataclass(frozen=True)
 class Step:
     """One line of the explanation. A line's steps add up to what it costs."""
 
-    rule: str  # list | price | promotion | member | coupon | points
+    rule: str  # list | price | bundle | group | promotion | member | coupon | points
     text: str
     amount_fen: int  # the list price positive, every reduction negative
 
@@ -125,11 +129,11 @@ class PricedLine:
     def payable_fen(self) -> int:
         return self.list_fen - self.discount_fen - self.points_value_fen
 
-    def reduced(self, rule: str, text: str, fen: int) -> "PricedLine":
-        """This line, `fen` cheaper by `rule`; unchanged when `fen` is 0."""
+    def reduced(self, rule: str, text: str, fen: int, *, always: bool = False) -> "PricedLine":
+        """This line, `fen` cheaper by `rule`; without a step when `fen` is 0, unless `always`."""
         if fen < 0 or fen > self.payable_fen:
             raise InvariantBroken(f"{rule} takes {fen} of {self.payable_fen}")
-        if fen == 0:
+        if fen == 0 and not always:
             return self
         points = rule == "points"
         return replace(
@@ -141,18 +145,30 @@ class PricedLine:
 
 
 def price_line(item: Item) -> PricedLine:
-    """List price → shop's price → promotion → member price, the lower one of each step."""
+    """List price → shop's price → promotion → member price, the lower one of each step.
+
+    Where a bundle leaves out what the buyer has, its step stands there even over 0 fen.
+    """
     line = PricedLine(item, (Step("list", _("原价"), item.list_fen * item.quantity),))
     unit = item.list_fen
     for rule, text, fen in (
-        ("price", _("优惠价"), item.price_fen),
+        (item.price_rule, _price_text(item), item.price_fen),
         ("promotion", _("限时优惠"), item.promo_fen),
         ("member", _("会员价"), item.member_fen),
     ):
-        if fen is not None and fen < unit:
-            line = line.reduced(rule, text, (unit - fen) * item.quantity)
+        told = rule == item.price_rule and item.left_out > 0
+        if fen is not None and (fen < unit or told):
+            line = line.reduced(rule, text, (unit - fen) * item.quantity, always=told)
             unit = fen
     return line
+
+
+def _price_text(item: Item) -> str:
+    texts = {"price": _("优惠价"), "bundle": _("套餐优惠"), "group": _("拼团价")}
+    text = texts[item.price_rule]
+    if item.left_out:
+        text += _("（已拥有的 %(count)s 项不计价）") % {"count": item.left_out}
+    return text
 
 
 def apply_discounts(lines: Sequence[PricedLine], offer: Discounts) -> list[PricedLine]:

@@ -40,9 +40,11 @@ def entitled(user_id: int, scope: str) -> bool:
     return Entitlement.objects.filter(_living(clock.now()), user_id=user_id, scope=scope).exists()
 
 
-def entitled_scopes(user_id: int, scopes: Collection[str] | None = None) -> set[str]:
-    """Every scope the user may use now; only those of `scopes` when given."""
-    rows = Entitlement.objects.filter(_living(clock.now()), user_id=user_id)
+def entitled_scopes(
+    user_id: int, scopes: Collection[str] | None = None, *, at: datetime | None = None
+) -> set[str]:
+    """Every scope the user may use now (or at `at`); only those of `scopes` when given."""
+    rows = Entitlement.objects.filter(_living(at or clock.now()), user_id=user_id)
     if scopes is not None:
         rows = rows.filter(scope__in=scopes)
     return set(rows.values_list("scope", flat=True))
@@ -70,9 +72,14 @@ def period_covered_until(user_id: int, scope: str, at: datetime) -> datetime | N
 
 
 def products_for_scopes(scopes: Iterable[str]) -> dict[str, list[Product]]:
-    """Products on sale by scope, cheapest first; scopes without one are left out."""
+    """Products on sale by scope, cheapest first; scopes without one are left out.
+
+    Gifts open nothing for their buyer, so they are not among them.
+    """
     found: dict[str, list[Product]] = {}
-    products = Product.objects.filter(scope__in=list(scopes), active=True)
+    products = Product.objects.filter(scope__in=list(scopes), active=True).exclude(
+        kind=Product.Kind.GIFT
+    )
     for product in products.order_by("price_fen", "pk"):
         found.setdefault(product.scope, []).append(product)
     return found

@@ -9,13 +9,15 @@ from django.db import transaction
 
 from kernel import clock
 from kernel.locks import LockRank
+from kernel.transactions import retrying
 from payments.flows.ending import order_expire
+from payments.flows.grouping import group_end
 from payments.flows.parked import parked_event_retry
 from payments.flows.paying import payment_sweep
 from payments.flows.reconciling import reconciliation_work
 from payments.flows.refunding import refund_sweep
 from payments.locks import claim_one
-from payments.models import Order, Payment, Reconciliation
+from payments.models import Gift, Group, Order, Payment, Reconciliation
 from payments.services.attempts import next_payment_check
 from payments.services.endings import next_order_sweep
 from payments.services.quotes import quotes_forget
@@ -25,6 +27,7 @@ from payments.services.reconciling import (
     reconciliations_open,
 )
 from payments.services.refunds import refund_claim
+from payments.services.returns import gifts_return, next_gift_sweep, next_group_sweep
 
 SCHEDULE = {
     name: {"task": name, "schedule": float(settings.KPAY.sweep_seconds)}
@@ -33,6 +36,8 @@ SCHEDULE = {
         "payments.expire_orders",
         "payments.send_refunds",
         "payments.retry_events",
+        "payments.return_gifts",
+        "payments.end_groups",
     )
 } | {
     "payments.forget_quotes": {"task": "payments.forget_quotes", "schedule": 3600.0},
@@ -110,6 +115,49 @@ def _send_one_refund() -> bool:
 def retry_events() -> int:
     """Notices that came before what they speak of."""
     return _work(parked_event_retry)
+
+
+@shared_task(name="payments.return_gifts", ignore_result=True)
+def return_gifts() -> int:
+    """Gifts that nobody claimed in time."""
+    return _work(_return_one_order)
+
+
+def _return_one_order() -> bool:
+    with transaction.atomic():
+        gift = claim_one(
+            Gift.objects.filter(
+                status=Gift.Status.ISSUED, next_sweep_at__lte=clock.now()
+            ).select_related("line"),
+            field="next_sweep_at",
+            rank=LockRank.GIFT,
+            again=next_gift_sweep,
+        )
+    if gift is None:
+        return False
+    order_id = gift.line.order_id
+    retrying(lambda: gifts_return(order_id=order_id))
+    return True
+
+
+@shared_task(name="payments.end_groups", ignore_result=True)
+def end_groups() -> int:
+    """Groups that did not fill in time, until every member is dealt with."""
+    return _work(_end_one_group)
+
+
+def _end_one_group() -> bool:
+    with transaction.atomic():
+        group = claim_one(
+            Group.objects.filter(next_sweep_at__lte=clock.now()),
+            field="next_sweep_at",
+            rank=LockRank.GROUP,
+            again=next_group_sweep,
+        )
+    if group is None:
+        return False
+    group_end(group)
+    return True
 
 
 @shared_task(name="payments.forget_quotes", ignore_result=True)
