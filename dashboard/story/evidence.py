@@ -10,7 +10,7 @@ from dashboard.figures import money
 from dashboard.story.moments import PLATFORM, SYSTEM, Ground, Moment
 from kernel.models import OutboxRow, StaffAction
 from payments.ledger_words import account_title, journal_kind
-from payments.models import BillRow, Discrepancy, Entry, EventHandling, Journal
+from payments.models import BillRow, Discrepancy, Entry, EventHandling, Invoice, Journal
 
 # Facts are told in the transaction that makes them true: none comes long after the last one.
 _TOLD_WITHIN = timedelta(days=1)
@@ -172,7 +172,8 @@ def staff(ground: Ground) -> Iterator[Moment]:
         targets += [f"payment:{payment.out_trade_no}", f"payment:{payment.pk}"]
     for refund in ground.refunds:
         targets += [f"refund:{refund.out_refund_no}", f"refund:{refund.pk}"]
-    targets += ground.numbers
+    invoices = Invoice.objects.filter(order=ground.order).values_list("pk", flat=True)
+    targets += [f"invoice:{pk}" for pk in invoices]
     for action in (
         StaffAction.objects.filter(target__in=targets).select_related("user").order_by("pk")
     ):

@@ -1,10 +1,11 @@
 """Reconciliation with the platform's bills: days, their rows, and where they differ."""
 
-from typing import cast
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -14,8 +15,9 @@ from unfold.decorators import action, display
 
 from accounts.models import User
 from kernel.admin import ReadOnlyAdmin, yuan_display
+from kernel.money import yuan
 from kernel.queue import wake
-from payments.admin.asking import with_reason
+from payments.admin.acting import ReasonForm, acted
 from payments.models import BillRow, Discrepancy, Reconciliation
 from payments.services.reconciling import discrepancy_close, reconciliation_again
 
@@ -34,7 +36,6 @@ class ReconciliationAdmin(ReadOnlyAdmin[Reconciliation]):
         "matched",
         "open_link",
         "found_link",
-        "tries",
         "next_try_at",
         "done_at",
         "last_error",
@@ -160,14 +161,37 @@ class DiscrepancyAdmin(ReadOnlyAdmin[Discrepancy]):
 
     @action(description=_("标记为已处理"), url_path="close", permissions=["close"])  # type: ignore[untyped-decorator]
     def close(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        def act(reason: str) -> str:
+        row = get_object_or_404(Discrepancy.objects.select_related("reconciliation"), pk=object_id)
+
+        def act(filled: dict[str, Any]) -> str:
             closed = discrepancy_close(
-                discrepancy_id=object_id, by=cast("User", request.user), reason=reason
+                discrepancy_id=row.pk, by=cast("User", request.user), reason=filled["reason"]
             )
             return gettext("差异 %(number)s 已标记为已处理。") % {"number": closed.number}
 
-        question = gettext("这项差异已在系统外核实处理？请写明结论。")
-        return with_reason(self, request, act, question=question, back=reverse(_LIST))
+        return acted(
+            self,
+            request,
+            ReasonForm(request.POST or None),
+            act,
+            title=gettext("这项差异已在系统外核实处理？请写明结论。"),
+            facts=_facts(row),
+            back=reverse(_LIST),
+        )
 
     def has_close_permission(self, request: HttpRequest, object_id: object = None) -> bool:
         return request.user.has_perm("payments.change_discrepancy")
+
+
+def _facts(row: Discrepancy) -> list[str]:
+    def side(name: str, fen: int | None, status: str) -> str:
+        amount = "—" if fen is None else f"¥{yuan(fen)}"
+        return f"{name}：{amount} {status}".rstrip()
+
+    return [
+        f"{row.reconciliation} · {row.get_subject_display()} · {row.get_kind_display()}",
+        row.number,
+        side(gettext("我方"), row.ours_fen, row.ours_status),
+        side(gettext("平台"), row.theirs_fen, row.theirs_status),
+        *filter(None, [row.repair]),
+    ]

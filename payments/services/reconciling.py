@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _later
 
 from kernel import clock, staff
 from kernel.errors import Conflict, InvalidInput
@@ -36,6 +37,7 @@ class DiscrepancySettled(Conflict):
     """The difference is repaired or closed already."""
 
     code = "discrepancy_settled"
+    message = _later("这项差异已经处理。")
 
 
 def bill_due_at(day: date) -> datetime:

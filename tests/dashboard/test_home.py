@@ -94,6 +94,18 @@ def test_charts_cover_the_chosen_days(days, signed_in):
         assert [len(series.values) for series in chart.series] == [days] * len(chart.series)
 
 
+def _wait_for_the_office():
+    """A refund without an answer, a bill that failed, one that is late and one that is not."""
+    now, long_ago = clock.now(), clock.now() - timedelta(hours=2)
+    Refund.objects.filter(out_refund_no="R1").update(next_check_at=now, created_at=long_ago)
+    days = {"failed": (5, None), "due": (3, now), "fetched": (1, now)}
+    for status, (age, next_try_at) in days.items():
+        Reconciliation.objects.create(
+            channel="virtual", date=clock.local_date() - timedelta(days=age), status=status,
+            next_try_at=next_try_at,
+        )  # fmt: skip
+
+
 def test_the_work_queue_counts_what_its_links_show(signed_in):
     browser = signed_in("root")
     fill(1)
@@ -101,6 +113,7 @@ def test_the_work_queue_counts_what_its_links_show(signed_in):
     TrainingRun.objects.create(status="rejected")
     TrainingRun.objects.create(status="failed", created_at=clock.now() - timedelta(days=8))
     make_course(status="review", published_at=None)
+    _wait_for_the_office()
 
     lines = browser.get("/admin/").context["waiting"]
 
@@ -108,6 +121,12 @@ def test_the_work_queue_counts_what_its_links_show(signed_in):
     assert counts == {
         "支付通知需人工处理": 2,
         "退款异常": 0,
+        "待审批退款": 0,
+        "结果未知的支付": 0,
+        "结果未知的退款": 1,
+        "待处理的对账差异": 2,
+        "对账失败": 1,
+        "对账逾期": 1,
         "已放弃的内部事件": 2,
         "训练失败": 2,
         "模型未通过评估": 1,
