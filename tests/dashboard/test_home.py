@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts import roles
 from dashboard import waiting
 from kernel import clock
+from payments.models import Reconciliation, Refund
 from recommender.models import TrainingRun
 from tests.builders import make_learner
 from tests.dashboard.everything import fill
