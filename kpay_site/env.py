@@ -72,9 +72,17 @@ class KpaySettings:
     points_cap_bp: int
     rating_watched_percent: int
     http_timeout: tuple[float, float]
+    # calls to one upstream: failures in a row, then seconds without any call
+    breaker_failures: int
+    breaker_seconds: int
     train_threads: int
     # reverse proxies in front of the web process that append to X-Forwarded-For
     proxy_hops: int
+    # the platform holds payments of this mini-program back until deliveries are uploaded
+    trade_managed: bool
+    # virtual payment: seconds from an item's publication until it may be sold, and its picture
+    xpay_quiet_seconds: int
+    xpay_item_image: str
 
     @property
     def production(self) -> bool:
@@ -277,8 +285,13 @@ def load() -> KpaySettings:
             number("KPAY_HTTP_CONNECT_MS", 3000) / 1000,
             number("KPAY_HTTP_READ_MS", 8000) / 1000,
         ),
+        breaker_failures=number("KPAY_BREAKER_FAILURES", 10),
+        breaker_seconds=number("KPAY_BREAKER_SECONDS", 3),
         train_threads=number("KPAY_TRAIN_THREADS", 2),
         proxy_hops=number("KPAY_PROXY_HOPS", 0),
+        trade_managed=flag("KPAY_TRADE_MANAGED", False),
+        xpay_quiet_seconds=number("KPAY_XPAY_QUIET_SECONDS", 1800),
+        xpay_item_image=text("KPAY_XPAY_ITEM_IMAGE"),
     )
     _xpay_check(kpay.wechat)
     if kpay.production:

@@ -246,7 +246,8 @@ RULES: Mapping[str, Rule] = {
            UNION ALL SELECT 'no effect', h.kind || ' ' || h.business_key
            FROM payments_eventhandling h
            JOIN payments_platformevent e ON e.id = h.event_id
-           WHERE h.state = 'done' AND e.event_type IN ('TRANSACTION.SUCCESS', 'REFUND.SUCCESS')
+           WHERE h.state = 'done' AND e.event_type IN ('TRANSACTION.SUCCESS', 'REFUND.SUCCESS',
+                                                      'xpay_goods_deliver_notify')
              AND NOT EXISTS (SELECT 1 FROM payments_effect f
                              WHERE f.kind = h.kind AND f.business_key = h.business_key)""",
         "SELECT count(*) FROM payments_platformevent",

@@ -113,6 +113,13 @@ class PayerUnknown(Conflict):
     message = _("请先在微信小程序中登录后再支付。")
 
 
+class VirtualItemMissing(Conflict):
+    """No published item costs what this order costs. `detail.channels`: what is left."""
+
+    code = "virtual_item_missing"
+    message = _("该价格暂不支持虚拟支付，请更换支付方式，或去掉优惠后重新下单。")
+
+
 class FactsDiffer(DomainError):
     """A verified message that does not agree with what we asked for: nothing was done."""
 

@@ -47,6 +47,8 @@ CHANNEL_DEFAULTS: Mapping[str, frozenset[str] | None] = {
     "h5": None,
 }
 
+IOS_LEAST_FEN = 100  # `wechat.md` B1
+
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
 
@@ -63,6 +65,11 @@ def channel_default(platform: str, channel: str) -> bool:
     """Whether the default table allows this channel on this platform."""
     allowed = CHANNEL_DEFAULTS[platform]
     return allowed is None or channel in allowed
+
+
+def virtual_possible(platform: str, price_fen: int, env: int) -> bool:
+    """Whether virtual payment takes this price there at all: Apple wants a yuan, live (B1)."""
+    return platform != "ios" or (price_fen >= IOS_LEAST_FEN and env == 0)
 
 
 def period_end(start: datetime, period: str) -> datetime | None:
@@ -209,6 +216,8 @@ class PaidFacts:
     amount_fen: int | None
     payer_openid: str
     success_at: datetime | None
+    platform_id: str = ""  # the platform's other number of it
+    by_apple: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,10 @@ from django.db import transaction
 from kernel import clock
 from kernel.locks import LockRank
 from kernel.transactions import retrying
+from payments.flows.delivering import delivery_sweep
 from payments.flows.ending import order_expire
 from payments.flows.grouping import group_end
+from payments.flows.items import items_sweep
 from payments.flows.parked import parked_event_retry
 from payments.flows.paying import payment_sweep
 from payments.flows.reconciling import reconciliation_work
@@ -19,7 +21,10 @@ from payments.flows.refunding import refund_sweep
 from payments.locks import claim_one
 from payments.models import Gift, Group, Order, Payment, Reconciliation
 from payments.services.attempts import next_payment_check
+from payments.services.deliveries import next_delivery_try
 from payments.services.endings import next_order_sweep
+from payments.services.items import items_wanted
+from payments.services.kept_events import events_forget
 from payments.services.quotes import quotes_forget
 from payments.services.reconciling import (
     OPEN_STEPS,
@@ -36,12 +41,15 @@ SCHEDULE = {
         "payments.expire_orders",
         "payments.send_refunds",
         "payments.retry_events",
+        "payments.tell_deliveries",
         "payments.return_gifts",
         "payments.end_groups",
     )
 } | {
     "payments.forget_quotes": {"task": "payments.forget_quotes", "schedule": 3600.0},
     "payments.reconcile": {"task": "payments.reconcile", "schedule": 600.0},
+    "payments.publish_items": {"task": "payments.publish_items", "schedule": 30.0},
+    "payments.forget_events": {"task": "payments.forget_events", "schedule": 86400.0},
 }
 # A task ends well before the broker believes its worker dead (visibility 120 s).
 _BUDGET_SECONDS = 20.0
@@ -183,5 +191,41 @@ def _reconcile_one_day() -> bool:
         )
     if row is None:
         return False
-    row = reconciliation_work(row, seconds=_BUDGET_SECONDS)
+    reconciliation_work(row, seconds=_BUDGET_SECONDS)
     return True
+
+
+@shared_task(name="payments.tell_deliveries", ignore_result=True)
+def tell_deliveries() -> int:
+    """Payments whose delivery the platform has still to hear of."""
+    return _work(_tell_one_delivery)
+
+
+def _tell_one_delivery() -> bool:
+    with transaction.atomic():
+        payment = claim_one(
+            Payment.objects.filter(shipping_due_at__lte=clock.now()).select_related("order"),
+            field="shipping_due_at",
+            rank=LockRank.PAYMENT,
+            again=next_delivery_try,
+            counter="shipping_tries",
+        )
+    if payment is None:
+        return False
+    delivery_sweep(payment)
+    return True
+
+
+@shared_task(name="payments.publish_items", ignore_result=True)
+def publish_items() -> int:
+    """Items of virtual payment on their way to be sold; nothing without virtual payment."""
+    if not settings.KPAY.wechat.xpay_offer_id:
+        return 0
+    items_wanted()
+    return items_sweep()
+
+
+@shared_task(name="payments.forget_events", ignore_result=True)
+def forget_events() -> int:
+    """Raw events of more than 90 days lose what they hold of people."""
+    return _work(lambda: events_forget() > 0)

@@ -1,6 +1,9 @@
 """Orders, payments and rights: evidence, read only."""
 
-from django.contrib import admin
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -10,6 +13,7 @@ from kernel.admin import ReadOnlyAdmin, yuan_display
 from payments.admin.inlines import ReadOnlyInline
 from payments.admin.refund_order import RefundOrderAction
 from payments.models import Entitlement, Order, OrderLine, Payment, Quote, Refund
+from payments.services.deliveries import delivery_again
 
 
 class OrderLineInline(ReadOnlyInline):
@@ -86,6 +90,23 @@ class QuoteAdmin(ReadOnlyAdmin[Quote]):
     list_select_related = ("user",)
 
 
+class ShippingFilter(admin.SimpleListFilter):
+    """Payments whose delivery the platform could not be told: a person has to look."""
+
+    title = _("发货上报")
+    parameter_name = "shipping"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("failed", _("上报失败")), ("told", _("已上报"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Payment]) -> QuerySet[Payment]:
+        if self.value() == "failed":
+            return queryset.filter(shipped_at=None, shipping_due_at=None, shipping_tries__gt=0)
+        if self.value() == "told":
+            return queryset.filter(shipped_at__isnull=False)
+        return queryset
+
+
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin[Payment]):
     list_display = (
@@ -98,11 +119,22 @@ class PaymentAdmin(ReadOnlyAdmin[Payment]):
         yuan_display("refunded_fen", _("已退")),
         "success_at",
         "next_check_at",
+        "shipped_at",
     )
-    list_filter = ("status", "effective", "channel", "created_at")
+    list_filter = ("status", "effective", "channel", ShippingFilter, "by_apple", "created_at")
     search_fields = ("=out_trade_no", "=transaction_id", "=order__no")
     list_select_related = ("order",)
     inlines = (RefundInline,)
+    actions = ("tell_again",)
+
+    def has_tell_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("payments.change_payment")
+
+    @action(description=_("重新上报发货"), permissions=["tell"])  # type: ignore[untyped-decorator]
+    def tell_again(self, request: HttpRequest, queryset: QuerySet[Payment]) -> None:
+        done = sum(delivery_again(payment_id=payment.pk) for payment in queryset)
+        said = _("将重新上报 %(count)s 笔支付。") % {"count": done}
+        self.message_user(request, said, messages.SUCCESS if done else messages.WARNING)
 
 
 @admin.register(Entitlement)

@@ -1,11 +1,14 @@
 """What is sold, and where."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from kernel.admin import ModelAdmin, yuan_display
 from payments.models import ChannelRule, Plan, Product
+from payments.services.items import items_want
 
 
 @admin.register(Product)
@@ -24,6 +27,11 @@ class ProductAdmin(ModelAdmin[Product]):
     list_filter = ("kind", "active")
     search_fields = ("title", "=scope", "=key")
     readonly_fields = ("kind", "scope", "key", "owner_ref", "created_at", "updated_at")
+
+    def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
+        """A new price wants an item of its own for virtual payment."""
+        super().save_model(request, obj, form, change)
+        items_want(product=obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -76,9 +76,7 @@ class OrdersOutput(StrictSerializer):
 class PayOutput(StrictSerializer):
     channel = serializers.ChoiceField(choices=Channel.choices)
     out_trade_no = serializers.CharField()
-    params = serializers.DictField(
-        child=serializers.CharField(), help_text=_("原样交给 wx.requestPayment")
-    )
+    params = serializers.DictField(child=serializers.CharField(), help_text=_("原样交给微信客户端"))
 
 
 def order_json(order: Order) -> dict[str, Any]:

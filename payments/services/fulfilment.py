@@ -16,6 +16,7 @@ from payments.locks import buyer_turn, order_locked, payments_locked
 from payments.models import Effect, Order, OrderLine, Payment, Refund
 from payments.ports import discount_source
 from payments.services.codes import gifts_make
+from payments.services.deliveries import delivery_due_at
 from payments.services.endings import discounts_of, end_locked, spend_now
 from payments.services.entitlements import grant_lines
 from payments.services.refunds.stray import stray_refund
@@ -158,6 +159,10 @@ def _succeed(payment: Payment, facts: rules.PaidFacts, *, effective: bool) -> da
     payment.payer_openid = payment.payer_openid or facts.payer_openid
     payment.success_at = at
     payment.next_check_at = None
+    payment.platform_id = facts.platform_id
+    payment.by_apple = facts.by_apple
+    if effective:
+        payment.shipping_due_at = delivery_due_at(payment.channel)
     if not effective:
         payment.refunding_fen = payment.amount_fen
     payment.save(
@@ -168,6 +173,9 @@ def _succeed(payment: Payment, facts: rules.PaidFacts, *, effective: bool) -> da
             "payer_openid",
             "success_at",
             "next_check_at",
+            "platform_id",
+            "by_apple",
+            "shipping_due_at",
             "refunding_fen",
         ]
     )

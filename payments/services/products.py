@@ -11,6 +11,7 @@ from payments.errors import BundleRefused
 from payments.models import BundleItem, Plan, Product
 from payments.models.products import Channel
 from payments.selling import BUNDLED
+from payments.services.items import items_want
 
 MAX_BUNDLED = 50
 
@@ -49,6 +50,7 @@ def product_publish(
     product.owner_ref = owner_ref
     product.updated_at = clock.now()
     product.save()
+    items_want(product=product)
     return product
 
 
