@@ -50,7 +50,7 @@ class OrderAdmin(RefundOrderAction, ReadOnlyAdmin[Order]):
     search_fields = ("=no", "=payments__out_trade_no", "=payments__transaction_id")
     list_select_related = ("user",)
     inlines = (OrderLineInline, PaymentInline, RefundInline)
-    actions_detail = ("story",)
+    actions_detail = ("story", "refund_order")
     actions_row = ("story",)
 
     # the page stands above this app: only its name is known here

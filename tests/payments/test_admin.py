@@ -124,7 +124,7 @@ def test_an_operator_says_what_a_difference_was(office):
     assert (action.target, action.reason) == (f"payment:{row.number}", "商户平台已更正")
     assert "已标记为已处理" in told.content.decode()
     again = office.post(address, {"reason": "再次"}, follow=True)
-    assert "已处理" in again.content.decode()
+    assert "已经处理" in again.content.decode()
     assert StaffAction.objects.filter(action="payments.discrepancy_close").count() == 1
 
 
