@@ -9,6 +9,7 @@ from payments.admin import (
     products,
     refund_rules,
     refunds,
+    selling,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "products",
     "refund_rules",
     "refunds",
+    "selling",
 ]
