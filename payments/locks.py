@@ -1,6 +1,6 @@
 """How payments takes its rows: always through the product's one lock order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TypeVar
 
@@ -9,7 +9,17 @@ from django.db.models import Model, QuerySet
 
 from kernel.errors import NotFound
 from kernel.locks import LockRank, lock_all, lock_one, note_rank
-from payments.models import Gift, Group, Invoice, Order, Payment, Quote, Refund
+from payments.models import (
+    Discrepancy,
+    Gift,
+    Group,
+    Invoice,
+    Order,
+    Payment,
+    Quote,
+    Reconciliation,
+    Refund,
+)
 
 M = TypeVar("M", bound=Model)
 
@@ -50,6 +60,20 @@ def payment_locked(payment_id: int) -> Payment:
 
 def refund_locked(refund_id: int) -> Refund:
     return lock_one(Refund.objects.filter(pk=refund_id), LockRank.REFUND)
+
+
+def payments_locked_by_id(ids: Collection[int]) -> None:
+    """These payments, whatever their orders; for facts that change no state of theirs."""
+    lock_all(Payment.objects.filter(pk__in=ids).only("pk"), LockRank.PAYMENT)
+
+
+def reconciliation_locked(reconciliation_id: int) -> Reconciliation:
+    """A day's reconciliation; nothing of an order is taken while it is held."""
+    return lock_one(Reconciliation.objects.filter(pk=reconciliation_id), LockRank.ORDER)
+
+
+def discrepancy_locked(discrepancy_id: int) -> Discrepancy:
+    return lock_one(Discrepancy.objects.filter(pk=discrepancy_id), LockRank.ORDER)
 
 
 def gift_locked(code_hash: bytes) -> Gift:

@@ -16,15 +16,21 @@ from payments.flows.grouping import group_end
 from payments.flows.items import items_sweep
 from payments.flows.parked import parked_event_retry
 from payments.flows.paying import payment_sweep
+from payments.flows.reconciling import reconciliation_work
 from payments.flows.refunding import refund_sweep
 from payments.locks import claim_one
-from payments.models import Gift, Group, Order, Payment
+from payments.models import Gift, Group, Order, Payment, Reconciliation
 from payments.services.attempts import next_payment_check
 from payments.services.deliveries import next_delivery_try
 from payments.services.endings import next_order_sweep
 from payments.services.items import items_wanted
 from payments.services.kept_events import events_forget
 from payments.services.quotes import quotes_forget
+from payments.services.reconciling import (
+    OPEN_STEPS,
+    next_step_at,
+    reconciliations_open,
+)
 from payments.services.refunds import refund_claim
 from payments.services.returns import gifts_return, next_gift_sweep, next_group_sweep
 
@@ -41,6 +47,7 @@ SCHEDULE = {
     )
 } | {
     "payments.forget_quotes": {"task": "payments.forget_quotes", "schedule": 3600.0},
+    "payments.reconcile": {"task": "payments.reconcile", "schedule": 600.0},
     "payments.publish_items": {"task": "payments.publish_items", "schedule": 30.0},
     "payments.forget_events": {"task": "payments.forget_events", "schedule": 86400.0},
 }
@@ -165,6 +172,27 @@ def _end_one_group() -> bool:
 def forget_quotes() -> int:
     """Quotes that nobody used."""
     return quotes_forget()
+
+
+@shared_task(name="payments.reconcile", ignore_result=True)
+def reconcile() -> int:
+    """Days whose bills can be had by now: opened, and those that are due worked on."""
+    reconciliations_open()
+    return _work(_reconcile_one_day)
+
+
+def _reconcile_one_day() -> bool:
+    with transaction.atomic():
+        row = claim_one(
+            Reconciliation.objects.filter(status__in=OPEN_STEPS, next_try_at__lte=clock.now()),
+            field="next_try_at",
+            rank=LockRank.ORDER,
+            again=next_step_at,
+        )
+    if row is None:
+        return False
+    reconciliation_work(row, seconds=_BUDGET_SECONDS)
+    return True
 
 
 @shared_task(name="payments.tell_deliveries", ignore_result=True)

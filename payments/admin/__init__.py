@@ -1,6 +1,7 @@
 """Operators' pages of payments. Money is evidence: read only; changes go through services."""
 
 from payments.admin import (
+    bills,
     channels,
     ledger,
     orders,
@@ -12,6 +13,7 @@ from payments.admin import (
 )
 
 __all__ = [
+    "bills",
     "channels",
     "ledger",
     "orders",

@@ -4,7 +4,8 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
@@ -49,6 +50,13 @@ class OrderAdmin(RefundOrderAction, ReadOnlyAdmin[Order]):
     search_fields = ("=no", "=payments__out_trade_no", "=payments__transaction_id")
     list_select_related = ("user",)
     inlines = (OrderLineInline, PaymentInline, RefundInline)
+    actions_detail = ("story", "refund_order")
+    actions_row = ("story",)
+
+    # the page stands above this app: only its name is known here
+    @action(description=_("订单全程"), url_path="story")  # type: ignore[untyped-decorator]
+    def story(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:order_story", args=[object_id]))
 
 
 @admin.register(OrderLine)

@@ -68,6 +68,15 @@ def payment_closed(*, payment_id: int, looked_for: bool = False) -> None:
     )
 
 
+@transaction.atomic
+def payment_success_dated(*, payment_id: int, success_at: datetime) -> None:
+    """The money came at this moment, says the platform; we had only known that it did."""
+    note_rank(LockRank.PAYMENT)
+    Payment.objects.filter(pk=payment_id, status=Payment.Status.SUCCEEDED).update(
+        success_at=success_at
+    )
+
+
 def next_payment_check(payment: Payment) -> datetime:
     """When to look again after this look, by the query plan (`wechat.md` D4)."""
     gap = rules.gap_seconds(settings.KPAY.query_plan_seconds, payment.checks + 1)
