@@ -78,6 +78,7 @@ def _measured(place: Ground, told: argparse.Namespace) -> dict[str, Any]:
         "bars": {"seconds": MOST_SECONDS, "mb": MOST_MB},
     }
     if told.selftest:
+        print(f"· audited: {json.dumps(result)}", flush=True)
         lines, took, _peak = _timed(place, "audit", "--selftest", "--json")
         missed = [line["id"] for line in lines if line["detected"] is False]
         result |= {"selftest_seconds": round(took, 1), "selftest_missed": missed}
