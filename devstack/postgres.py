@@ -126,6 +126,15 @@ class EmbeddedPostgres:
                 "pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", "60", "stop", check=False
             )
 
+    def restart_hard(self) -> None:
+        """Down without a checkpoint, as after a crash, and up again. Connections are lost."""
+        with self._starting():
+            self._run(
+                "pg_ctl", "-D", str(self.data), "-m", "immediate", "-w", "-t", "60", "stop",
+                check=False,
+            )  # fmt: skip
+            self._start()
+
     # -- steps --------------------------------------------------------------
 
     def _starting(self) -> "_Lock":

@@ -76,6 +76,15 @@ class Processes:
         )
         log.close()
 
+    def kill(self, name: str) -> None:
+        """SIGKILL to the child and all of its group, as a crash would; it may be started again."""
+        child = self._children.pop(name)
+        _signal_group(child.pid, signal.SIGKILL)
+        child.wait()
+
+    def alive(self, name: str) -> bool:
+        return name in self._children and self._children[name].poll() is None
+
     def pid(self, name: str) -> int:
         return self._children[name].pid
 

@@ -4,7 +4,7 @@ import base64
 import binascii
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -18,24 +18,29 @@ EMBEDDED_PORT = 54329
 
 @dataclass(frozen=True)
 class WeChatSettings:
-    """Credentials of the mini-program (mp), the official account (oa) and WeChat Pay."""
+    """Credentials of the mini-program (mp), the official account (oa), WeChat Pay and xpay."""
 
     mp_appid: str
-    mp_secret: str
-    mp_token: str
-    mp_aes_key: str
+    mp_secret: str = field(repr=False)
+    mp_token: str = field(repr=False)
+    mp_aes_key: str = field(repr=False)
     oa_appid: str
-    oa_secret: str
-    oa_token: str
-    oa_aes_key: str
+    oa_secret: str = field(repr=False)
+    oa_token: str = field(repr=False)
+    oa_aes_key: str = field(repr=False)
     mchid: str
     mch_serial: str
     mch_key_file: str
-    apiv3_key: str
-    apiv2_key: str
+    apiv3_key: str = field(repr=False)
+    apiv2_key: str = field(repr=False)
     pay_public_key_id: str
     pay_public_key_file: str
     pay_cert_dir: str
+    # virtual payment; empty where a shop does without it
+    xpay_offer_id: str
+    xpay_app_key: str = field(repr=False)
+    xpay_app_key_sandbox: str = field(repr=False)
+    xpay_env: int  # 0 live, 1 sandbox
     api_base: str
     pay_base: str
 
@@ -50,7 +55,7 @@ class KpaySettings:
     clock_offset_file: str
     rate_limits: bool
     model_dir: Path
-    field_keys: tuple[tuple[str, bytes], ...]
+    field_keys: tuple[tuple[str, bytes], ...] = field(repr=False)
     wechat: WeChatSettings
     access_token_seconds: int
     refresh_token_seconds: int
@@ -62,13 +67,22 @@ class KpaySettings:
     sweep_seconds: int
     model_reload_seconds: int
     refund_auto_limit_fen: int
+    gift_days: int
     points_value_fen: int
     points_cap_bp: int
     rating_watched_percent: int
     http_timeout: tuple[float, float]
+    # calls to one upstream: failures in a row, then seconds without any call
+    breaker_failures: int
+    breaker_seconds: int
     train_threads: int
     # reverse proxies in front of the web process that append to X-Forwarded-For
     proxy_hops: int
+    # the platform holds payments of this mini-program back until deliveries are uploaded
+    trade_managed: bool
+    # virtual payment: seconds from an item's publication until it may be sold, and its picture
+    xpay_quiet_seconds: int
+    xpay_item_image: str
 
     @property
     def production(self) -> bool:
@@ -177,6 +191,10 @@ def _wechat() -> WeChatSettings:
         pay_public_key_id=of("PAY_PUBLIC_KEY_ID"),
         pay_public_key_file=of("PAY_PUBLIC_KEY_FILE"),
         pay_cert_dir=of("PAY_CERT_DIR"),
+        xpay_offer_id=text("KPAY_XPAY_OFFER_ID"),
+        xpay_app_key=text("KPAY_XPAY_APP_KEY"),
+        xpay_app_key_sandbox=text("KPAY_XPAY_APP_KEY_SANDBOX"),
+        xpay_env=number("KPAY_XPAY_ENV", 0),
         api_base=text("KPAY_WECHAT_API_BASE", "https://api.weixin.qq.com").rstrip("/"),
         pay_base=text("KPAY_WECHAT_PAY_BASE", "https://api.mch.weixin.qq.com").rstrip("/"),
     )
@@ -194,6 +212,21 @@ def secret_key(env: str) -> str:
     if env == "production" and (len(secret) < 32 or secret == EXAMPLE_SECRET):
         raise ImproperlyConfigured("KPAY_SECRET_KEY is missing, too short or the example's")
     return secret
+
+
+def _xpay_check(wechat: WeChatSettings) -> None:
+    """Virtual payment is configured whole or not at all."""
+    if wechat.xpay_env not in {0, 1}:
+        raise ImproperlyConfigured("KPAY_XPAY_ENV is 0 (live) or 1 (sandbox)")
+    name, key = (
+        ("KPAY_XPAY_APP_KEY_SANDBOX", wechat.xpay_app_key_sandbox)
+        if wechat.xpay_env
+        else ("KPAY_XPAY_APP_KEY", wechat.xpay_app_key)
+    )
+    if wechat.xpay_offer_id and not key:
+        raise ImproperlyConfigured(f"KPAY_XPAY_OFFER_ID is set, {name} is missing")
+    if (wechat.xpay_app_key or wechat.xpay_app_key_sandbox) and not wechat.xpay_offer_id:
+        raise ImproperlyConfigured("KPAY_XPAY_OFFER_ID is missing, an app key is set")
 
 
 def _production_check(kpay: KpaySettings) -> None:
@@ -244,6 +277,7 @@ def load() -> KpaySettings:
         sweep_seconds=number("KPAY_SWEEP_SECONDS", 5),
         model_reload_seconds=number("KPAY_MODEL_RELOAD_SECONDS", 2),
         refund_auto_limit_fen=number("KPAY_REFUND_AUTO_LIMIT_FEN", 50_000),
+        gift_days=number("KPAY_GIFT_DAYS", 30),
         points_value_fen=number("KPAY_POINTS_VALUE_FEN", 1),
         points_cap_bp=number("KPAY_POINTS_CAP_BP", 3000),
         rating_watched_percent=number("KPAY_RATING_WATCHED_PERCENT", 30),
@@ -251,9 +285,15 @@ def load() -> KpaySettings:
             number("KPAY_HTTP_CONNECT_MS", 3000) / 1000,
             number("KPAY_HTTP_READ_MS", 8000) / 1000,
         ),
+        breaker_failures=number("KPAY_BREAKER_FAILURES", 10),
+        breaker_seconds=number("KPAY_BREAKER_SECONDS", 3),
         train_threads=number("KPAY_TRAIN_THREADS", 2),
         proxy_hops=number("KPAY_PROXY_HOPS", 0),
+        trade_managed=flag("KPAY_TRADE_MANAGED", False),
+        xpay_quiet_seconds=number("KPAY_XPAY_QUIET_SECONDS", 1800),
+        xpay_item_image=text("KPAY_XPAY_ITEM_IMAGE"),
     )
+    _xpay_check(kpay.wechat)
     if kpay.production:
         _production_check(kpay)
     return kpay

@@ -6,8 +6,9 @@ Lock order: order → payment → refund → subscription → **coupon → point
 accounts → entitlement; a source takes its own rows in that order through `kernel.locks`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, cast
 
 from django.utils.module_loading import import_string
@@ -78,8 +79,11 @@ class DiscountSource(Protocol):
         coupon_id: int | None,
         points: int,
         payable_fen: int,
+        at: datetime | None = None,
     ) -> Discounts:
         """What this coupon and these points would take off `payable_fen`. Reads only, no locks.
+
+        `at` is the moment that counts, now when left out.
 
         `points` is what the buyer wishes to spend: the source may lower it to the order's cap
         (a share of what is payable after the coupon). Raises a `DomainError` when the coupon is
@@ -88,11 +92,28 @@ class DiscountSource(Protocol):
         """
         ...
 
+    def best(
+        self,
+        *,
+        user_id: int,
+        lines: Sequence[OfferLine],
+        payable_fen: int,
+        at: datetime | None = None,
+    ) -> Discounts:
+        """Of all that `offer` would allow this user, what leaves the least to pay. Reads only.
+
+        One of the user's coupons (or none), then points up to the order's cap. Where several
+        leave the same: the fewest points, then no coupon, then the one that expires first. A
+        fixed number of queries, whatever the user holds.
+        """
+        ...
+
     def reserve(self, order: OrderDiscounts) -> None:
         """Hold exactly what was offered for this pending order, or raise a `DomainError` (409).
 
-        Called in the transaction that makes the order; raising undoes the order too. Not called
-        when the order uses neither coupon nor points.
+        Called in the transaction that makes the order; raising undoes the order too. Called
+        again for an order that was released, when late money revives it. Not called when the
+        order uses neither coupon nor points.
         """
         ...
 
@@ -126,6 +147,17 @@ class NoDiscounts:
         coupon_id: int | None,
         points: int,
         payable_fen: int,
+        at: datetime | None = None,
+    ) -> Discounts:
+        return Discounts()
+
+    def best(
+        self,
+        *,
+        user_id: int,
+        lines: Sequence[OfferLine],
+        payable_fen: int,
+        at: datetime | None = None,
     ) -> Discounts:
         return Discounts()
 
@@ -160,3 +192,28 @@ def discount_source() -> DiscountSource:
     if isinstance(_source, str):
         _source = cast("DiscountSource", import_string(_source))
     return _source
+
+
+# (user_id, scope) → basis points of the scope that the user has used, 0 to 10,000.
+WatchedSource = Callable[[int, str], int]
+
+_watched: WatchedSource | str = ""
+
+
+def register_watched_source(source: WatchedSource | str) -> None:
+    """From now on `source`, or what stands at its dotted path, says how much was used.
+
+    Refund policies ask it. Called in `AppConfig.ready()`; a path is imported when first asked.
+    """
+    global _watched
+    _watched = source
+
+
+def watched_bp(user_id: int, scope: str) -> int:
+    """How much of `scope` the user has used, in basis points; 0 while nobody above can tell."""
+    global _watched
+    if isinstance(_watched, str):
+        if not _watched:
+            return 0
+        _watched = cast("WatchedSource", import_string(_watched))
+    return _watched(user_id, scope)

@@ -53,6 +53,18 @@ class WeChatRefused(WeChatError):
     retry_after = None
 
 
+class WeChatBillWrong(WeChatError):
+    """The file is the platform's, yet can't be read or does not agree with its own sums.
+
+    Asking again changes nothing: somebody must look.
+    """
+
+    code = "wechat_bill_wrong"
+    status = 502
+    message = _("微信账单内容无法核对，请联系技术人员。")
+    retry_after = None
+
+
 class WeChatForged(WeChatError):
     """What came does not carry the platform's signature: no effect, no answer about why."""
 

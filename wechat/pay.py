@@ -1,63 +1,59 @@
-"""WeChat Pay v3 behind one client: signed requests, verified answers, decrypted notices.
+"""WeChat Pay v3 behind one client: signed requests, verified answers, decrypted notices, bills.
 
-wechatpayv3 gives the primitives (`rsa_sign`, `rsa_verify`, `aes_decrypt`). Its own request and
-callback code is not used: it signs with the machine's clock, checks no freshness, and downloads
-certificates in the constructor and inside a notify (`wechat.md` E2).
+wechatpayv3 gives the primitives (`rsa_sign`, `rsa_verify`, `aes_decrypt`, `rsa_encrypt`). Its own
+request and callback code is not used: it signs with the machine's clock, checks no freshness, and
+downloads certificates in the constructor and inside a notify (`wechat.md` E2).
 """
 
 import secrets
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from functools import lru_cache
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
-import orjson
 from django.conf import settings
-from wechatpayv3.utils import rsa_sign
+from wechatpayv3.utils import rsa_encrypt
 
 from kernel import clock
 from kernel.errors import InvalidInput
 from kernel.transactions import outside_transaction
 from wechat import pay_signatures
-from wechat.errors import WeChatError, WeChatForged, WeChatNotNow, WeChatRefused, WeChatUncertain
+from wechat.errors import WeChatRefused, WeChatUncertain
+from wechat.pay_bills import Bill, FundRow, TradeRow, fetch_bill
 from wechat.pay_results import Notify, PayResult, RefundResult
-from wechat.pay_signatures import PayKeys, load_keys
-from wechat.transport import Answer, Transport
+from wechat.pay_signatures import load_keys
+from wechat.pay_wire import PayConfig, PayWire, jsapi_signed
 
 R = TypeVar("R", PayResult, RefundResult)
 
-__all__ = ["Notify", "PayClient", "PayConfig", "PayResult", "RefundResult", "pay_client"]
+__all__ = [
+    "BankCard",
+    "Bill",
+    "FundRow",
+    "Notify",
+    "PayClient",
+    "PayConfig",
+    "PayResult",
+    "RefundResult",
+    "TradeRow",
+    "pay_client",
+]
 
 _ORDERS = "/v3/pay/transactions"
 _REFUNDS = "/v3/refund/domestic/refunds"
-_SCHEMA = "WECHATPAY2-SHA256-RSA2048"
-# D6: may have happened; the same call must be repeated with the same number.
-_UNCERTAIN = {"SYSTEM_ERROR", "BANK_ERROR", "INVALID_TRANSACTIONID"}
-# D6: has not happened, will be possible later with the same number.
-_LATER = {
-    "FREQUENCY_LIMITED",
-    "FREQUENCY_LIMIT_EXCEED",
-    "RATELIMIT_EXCEEDED",
-    "NOT_ENOUGH",
-    "SERVICE_UNAVAILABLE",
-}
-_REFUSED_5XX = {"OPENID_MISMATCH"}
 _MAX_DESCRIPTION = 127  # D3
 _MAX_REASON = 80  # D5, bytes
+_MAX_SITE_NAME = 64
 
 
 @dataclass(frozen=True)
-class PayConfig:
-    """Everything that a client needs; nothing is read from the environment later."""
+class BankCard:
+    """Where a refund goes that its payer's account did not take. Sealed on the wire."""
 
-    base_url: str
-    mchid: str
-    appid: str
-    serial: str
-    keys: PayKeys
-    timeout: tuple[float, float]
+    bank_type: str
+    number: str = field(repr=False)
+    holder: str = field(repr=False)
 
 
 def pay_client() -> "PayClient":
@@ -85,7 +81,7 @@ class PayClient:
 
     def __init__(self, config: PayConfig) -> None:
         self._config = config
-        self._transport = Transport(config.base_url, config.timeout)
+        self._wire = PayWire(config)
 
     @property
     def mchid(self) -> str:
@@ -111,41 +107,64 @@ class PayClient:
 
         Raises WeChatRefused (ORDERPAID, ORDER_CLOSED, OUT_TRADE_NO_USED, …).
         """
-        asked: dict[str, Any] = {
-            "appid": self._config.appid,
-            "mchid": self._config.mchid,
-            "description": cut(description, _MAX_DESCRIPTION),
-            "out_trade_no": out_trade_no,
-            "time_expire": expires_at.astimezone(clock.SHOP_ZONE).isoformat(timespec="seconds"),
-            "notify_url": notify_url,
-            "amount": {"total": amount_fen, "currency": "CNY"},
-            "payer": {"openid": openid},
-        }
+        asked = self._order(out_trade_no, description, amount_fen, expires_at, notify_url)
+        asked["payer"] = {"openid": openid}
         if client_ip:
             asked["scene_info"] = {"payer_client_ip": client_ip}
-        prepay_id = self._call("POST", f"{_ORDERS}/jsapi", asked).get("prepay_id")
-        if not isinstance(prepay_id, str) or not prepay_id:
-            raise WeChatUncertain(said="no prepay_id")
-        return prepay_id
+        return self._prepay("jsapi", asked, "prepay_id")
+
+    @outside_transaction
+    def native_prepay(
+        self,
+        *,
+        out_trade_no: str,
+        description: str,
+        amount_fen: int,
+        expires_at: datetime,
+        notify_url: str,
+        client_ip: str = "",
+    ) -> str:
+        """The `code_url` that the page shows as a QR code; whoever scans it pays."""
+        asked = self._order(out_trade_no, description, amount_fen, expires_at, notify_url)
+        if client_ip:
+            asked["scene_info"] = {"payer_client_ip": client_ip}
+        return self._prepay("native", asked, "code_url")
+
+    @outside_transaction
+    def h5_prepay(
+        self,
+        *,
+        out_trade_no: str,
+        description: str,
+        amount_fen: int,
+        expires_at: datetime,
+        notify_url: str,
+        client_ip: str,
+        site_url: str,
+        site_name: str,
+    ) -> str:
+        """The `h5_url` that a phone's browser outside WeChat opens within five minutes."""
+        asked = self._order(out_trade_no, description, amount_fen, expires_at, notify_url)
+        asked["scene_info"] = {
+            "payer_client_ip": client_ip,
+            "h5_info": {
+                "type": "Wap",
+                "app_name": cut(site_name, _MAX_SITE_NAME),
+                "app_url": site_url,
+            },
+        }
+        return self._prepay("h5", asked, "h5_url")
 
     def jsapi_params(self, prepay_id: str) -> dict[str, str]:
         """What `wx.requestPayment` takes (D3), signed with the merchant's key. No network."""
         stamp, nonce = str(int(clock.timestamp())), secrets.token_hex(16)
-        package = f"prepay_id={prepay_id}"
-        message = f"{self._config.appid}\n{stamp}\n{nonce}\n{package}\n"
-        return {
-            "timeStamp": stamp,
-            "nonceStr": nonce,
-            "package": package,
-            "signType": "RSA",
-            "paySign": rsa_sign(self._config.keys.merchant, message),
-        }
+        return jsapi_signed(self._config, prepay_id, stamp=stamp, nonce=nonce)
 
     @outside_transaction
     def query(self, out_trade_no: str) -> PayResult | None:
         """The transaction now, None when the platform does not know the number."""
         path = f"{_ORDERS}/out-trade-no/{out_trade_no}?mchid={self._config.mchid}"
-        data = self._find(path, absent="ORDER_NOT_EXIST")
+        data = self._wire.find(path, absent="ORDER_NOT_EXIST")
         if data is None:
             return None
         result = _typed(PayResult, data)
@@ -161,7 +180,7 @@ class PayClient:
         """
         path = f"{_ORDERS}/out-trade-no/{out_trade_no}/close"
         try:
-            self._call("POST", path, {"mchid": self._config.mchid})
+            self._wire.call("POST", path, {"mchid": self._config.mchid})
         except WeChatRefused as refused:
             if refused.wechat_code not in {"ORDER_NOT_EXIST", "ORDER_CLOSED"}:
                 raise
@@ -186,13 +205,51 @@ class PayClient:
         }
         if reason:
             asked["reason"] = cut(reason, _MAX_REASON)
-        return _typed(RefundResult, self._call("POST", _REFUNDS, asked))
+        return _typed(RefundResult, self._wire.call("POST", _REFUNDS, asked))
 
     @outside_transaction
     def refund_find(self, out_refund_no: str) -> RefundResult | None:
         """The refund now, None when the platform does not know the number."""
-        data = self._find(f"{_REFUNDS}/{out_refund_no}", absent="RESOURCE_NOT_EXISTS")
+        data = self._wire.find(f"{_REFUNDS}/{out_refund_no}", absent="RESOURCE_NOT_EXISTS")
         return None if data is None else _typed(RefundResult, data)
+
+    @outside_transaction
+    def refund_abnormal_apply(
+        self, refund_id: str, *, out_refund_no: str, card: BankCard | None = None
+    ) -> RefundResult:
+        """Send an ABNORMAL refund elsewhere (D5): to the payer's `card`, else to the merchant.
+
+        `refund_id` is the platform's. The merchant who gets the money must hand it on himself.
+        """
+        path = f"{_REFUNDS}/{refund_id}/apply-abnormal-refund"
+        asked = {"out_refund_no": out_refund_no}
+        if card is None:
+            asked["type"] = "MERCHANT_BANK_CARD"
+            return _typed(RefundResult, self._wire.call("POST", path, asked))
+        serial, key = self._config.keys.sealing()
+        asked |= {
+            "type": "USER_BANK_CARD",
+            "bank_type": card.bank_type,
+            "bank_account": rsa_encrypt(card.number, key),
+            "real_name": rsa_encrypt(card.holder, key),
+        }
+        return _typed(RefundResult, self._wire.call("POST", path, asked, sealed_for=serial))
+
+    @outside_transaction
+    def trade_bill(self, day: date) -> Bill[TradeRow]:
+        """Payments and refunds of a day of the shop (D7); empty when there were none.
+
+        Raises WeChatNotNow (STATEMENT_CREATING) before it is made, `WeChatBillWrong` when its
+        sums do not agree with its rows.
+        """
+        path = f"/v3/bill/tradebill?bill_date={day.isoformat()}&bill_type=ALL&tar_type=GZIP"
+        return fetch_bill(self._wire, path, TradeRow)
+
+    @outside_transaction
+    def fund_bill(self, day: date) -> Bill[FundRow]:
+        """Every movement of the merchant's basic account on a day (D7); as `trade_bill`."""
+        path = f"/v3/bill/fundflowbill?bill_date={day.isoformat()}&account_type=BASIC&tar_type=GZIP"
+        return fetch_bill(self._wire, path, FundRow)
 
     def parse_notify(self, headers: Mapping[str, Any], body: bytes) -> Notify:
         """The notice in `body` (`headers` is request.META). Never a network call.
@@ -202,94 +259,35 @@ class PayClient:
         """
         return pay_signatures.open_notify(self._config.keys, headers, body)
 
-    def _find(self, path: str, *, absent: str) -> dict[str, Any] | None:
-        """GET, once more when the platform was away; None where it answers `absent`."""
-        try:
-            try:
-                return self._call("GET", path)
-            except (WeChatUncertain, WeChatNotNow):
-                time.sleep(0.1 + secrets.randbelow(200) / 1000)
-                return self._call("GET", path)
-        except WeChatRefused as refused:
-            if refused.wechat_code == absent:
-                return None
-            raise
-
-    def _call(self, method: str, path: str, asked: dict[str, Any] | None = None) -> dict[str, Any]:
-        body = b"" if asked is None else orjson.dumps(asked)
-        headers = {
-            "Authorization": self._authorization(method, path, body),
-            "Accept": "application/json",
-            "Content-Type": "application/json",
-            "User-Agent": "kpay",
+    def _order(
+        self,
+        out_trade_no: str,
+        description: str,
+        amount_fen: int,
+        expires_at: datetime,
+        notify_url: str,
+    ) -> dict[str, Any]:
+        """What every way to pay asks for (D3)."""
+        return {
+            "appid": self._config.appid,
+            "mchid": self._config.mchid,
+            "description": cut(description, _MAX_DESCRIPTION),
+            "out_trade_no": out_trade_no,
+            "time_expire": expires_at.astimezone(clock.SHOP_ZONE).isoformat(timespec="seconds"),
+            "notify_url": notify_url,
+            "amount": {"total": amount_fen, "currency": "CNY"},
         }
-        if self._config.keys.public_key_id:
-            # Chooses the key that signs the answer (D1).
-            headers["Wechatpay-Serial"] = self._config.keys.public_key_id
-        answer = self._transport.send(method, path, headers=headers, body=body or None)
-        if not 200 <= answer.status < 300:
-            self._refuse(answer)
-        self._believe(answer)
-        return _object(answer.body)
 
-    def _authorization(self, method: str, path: str, body: bytes) -> str:
-        stamp, nonce = str(int(clock.timestamp())), secrets.token_hex(16)
-        message = f"{method}\n{path}\n{stamp}\n{nonce}\n{body.decode()}\n"
-        signature = rsa_sign(self._config.keys.merchant, message)
-        return (
-            f'{_SCHEMA} mchid="{self._config.mchid}",nonce_str="{nonce}",timestamp="{stamp}",'
-            f'serial_no="{self._config.serial}",signature="{signature}"'
-        )
-
-    def _believe(self, answer: Answer) -> None:
-        """An answer without a valid signature proves nothing, yet the deed may be done."""
-        try:
-            pay_signatures.check(self._config.keys, answer.headers, answer.body)
-        except WeChatForged as forged:
-            raise WeChatUncertain(said=f"answer not verified: {forged.said}") from forged
-
-    def _refuse(self, answer: Answer) -> NoReturn:
-        """Branch on the code, not on the status (D6). Gateways may leave errors unsigned."""
-        if answer.headers.get("Wechatpay-Signature"):
-            self._believe(answer)
-        code, said = _error_of(answer)
-        raise _failure(answer.status, code, said)
+    def _prepay(self, kind: str, asked: dict[str, Any], wanted: str) -> str:
+        found = self._wire.call("POST", f"{_ORDERS}/{kind}", asked).get(wanted)
+        if not isinstance(found, str) or not found:
+            raise WeChatUncertain(said=f"no {wanted}")
+        return found
 
 
 def cut(text: str, size: int) -> str:
     """At most `size` bytes of UTF-8, never half a character."""
     return text.encode()[:size].decode(errors="ignore")
-
-
-def _failure(status: int, code: str, said: str) -> WeChatError:
-    if code in _LATER or status == 429:
-        return WeChatNotNow(code or "429", said)
-    if code in _UNCERTAIN or status < 400 or (status >= 500 and code not in _REFUSED_5XX):
-        return WeChatUncertain(code or str(status), said)
-    return WeChatRefused(code or f"HTTP_{status}", said)
-
-
-def _error_of(answer: Answer) -> tuple[str, str]:
-    try:
-        data = orjson.loads(answer.body)
-    except orjson.JSONDecodeError:
-        return "", ""
-    if not isinstance(data, dict):
-        return "", ""
-    return str(data.get("code") or ""), str(data.get("message") or "")
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    """The JSON object of a verified answer; {} for 204."""
-    if not body:
-        return {}
-    try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise WeChatUncertain(said="answer is not JSON") from error
-    if not isinstance(data, dict):
-        raise WeChatUncertain(said="answer is not an object")
-    return data
 
 
 def _typed(kind: type[R], data: dict[str, Any]) -> R:

@@ -12,14 +12,17 @@ from kernel.errors import InvalidInput
 class PayResult:
     """A transaction as the platform sees it (`wechat.md` D3). Nothing is checked against ours.
 
-    `amount_fen` is the order's total (not what the payer paid after platform coupons); it is
-    None where the platform leaves it out, as for an unpaid order.
+    `amount_fen` is the order's total; `payer_total_fen` is what the payer gave of it after the
+    platform's coupons. Both are None where the platform leaves them out, as for an unpaid order.
+    `trade_type`: JSAPI, NATIVE, MWEB (H5), APP, …; "" for an unpaid order.
     """
 
     out_trade_no: str
     transaction_id: str
     trade_state: str
+    trade_type: str
     amount_fen: int | None
+    payer_total_fen: int | None
     payer_openid: str
     success_at: datetime | None
     appid: str
@@ -34,7 +37,9 @@ class PayResult:
             out_trade_no=_text(data, "out_trade_no"),
             transaction_id=_text(data, "transaction_id"),
             trade_state=_text(data, "trade_state"),
+            trade_type=_text(data, "trade_type"),
             amount_fen=_fen(amount, "total"),
+            payer_total_fen=_fen(amount, "payer_total"),
             payer_openid=_text(payer, "openid"),
             success_at=moment(_text(data, "success_time")),
             appid=_text(data, "appid"),

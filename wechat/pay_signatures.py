@@ -28,11 +28,21 @@ class PayKeys:
     """The merchant's private key, the APIv3 key and every platform key that we trust."""
 
     merchant: RSAPrivateKey
-    apiv3_key: str
+    apiv3_key: str = field(repr=False)
     public_key_id: str = ""
     public_key: RSAPublicKey | None = None
     # serial (upper hex) → certificate; more than one lives during a rotation
     certificates: Mapping[str, x509.Certificate] = field(default_factory=dict)
+
+    def sealing(self) -> tuple[str, RSAPublicKey]:
+        """The key that the platform opens secrets with, after its name (D1)."""
+        if self.public_key is not None:
+            return self.public_key_id, self.public_key
+        for serial in self.certificates:
+            key = self.by_serial(serial)
+            if key is not None:
+                return serial.zfill(40), key
+        raise WeChatNotConfigured(said="every platform certificate has expired")
 
     def by_serial(self, serial: str) -> RSAPublicKey | None:
         """The trusted, living key of a serial, else None. Never a network call."""
@@ -111,6 +121,8 @@ def open_notify(keys: PayKeys, headers: Mapping[str, Any], body: bytes) -> Notif
     """A verified notice with its resource decrypted; see `PayClient.parse_notify`."""
     if len(body) > MAX_NOTIFY:
         raise BodyTooLarge
+    if not _header(headers, "Signature-Type"):
+        raise WeChatForged(said="no signature type")  # the platform always names it (D2)
     check(keys, headers, body)
     envelope = loads_object(body)
     resource = envelope.get("resource")

@@ -4,7 +4,7 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -36,7 +36,7 @@ class AppConfig:
 
     base_url: str
     appid: str
-    secret: str
+    secret: str = field(repr=False)
     timeout: tuple[float, float]
 
 
@@ -60,6 +60,15 @@ class Platform:
         headers = {"Content-Type": "application/json"}
         return self._twice(
             lambda: self._transport.send("POST", path, params=params, headers=headers, body=body)
+        )
+
+    def post_once(
+        self, path: str, body: bytes, params: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Exactly these bytes, sent at most once: they are signed, or the deed is about money."""
+        headers = {"Content-Type": "application/json"}
+        return _object(
+            self._transport.send("POST", path, params=params, headers=headers, body=body)
         )
 
     def _twice(self, send: Any) -> dict[str, Any]:

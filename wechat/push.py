@@ -29,6 +29,7 @@ from kernel.wire.codecs import loads_object
 from wechat.errors import WeChatForged, WeChatNotConfigured
 
 Account = Literal["mp", "oa"]
+Form = Literal["xml", "json"]
 
 MAX_BODY = 64 * 1024
 MAX_DEPTH = 16
@@ -41,13 +42,29 @@ _LAST_SECOND = 2**32
 _PROLOG = re.compile(r"(<\?xml[^<>]*\?>)?\s*<xml[\s>]")
 # Events that share a second are told apart by the number of what they are about.
 _BUSINESS_KEYS = ("OutTradeNo", "trace_id", "MsgID", "MsgId", "MenuId", "OrderId", "List")
+# Pushes of virtual payment come from the platform, not from the person, and their field names
+# vary in case (B4): more numbers, written small.
+_XPAY_KEYS = (
+    "openid",
+    "outtradeno",
+    "mchorderid",
+    "mchrefundid",
+    "wxrefundid",
+    "retcode",
+    "complaintid",
+    "requestid",
+    "pay_order_id",
+    "channel_bill",
+    "refund_time",
+)
+APPLE_QUESTION = "xpay_subscribe_ios_refund_query_notify"
 
 
 @dataclass(frozen=True)
 class PushConfig:
     appid: str
-    token: str
-    aes_key: str
+    token: str = field(repr=False)
+    aes_key: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,7 @@ class Push:
     create_time: int
     content: str
     encrypted: bool
+    form: Form
     dedupe_key: str
     fields: dict[str, Any] = field(repr=False)
 
@@ -94,7 +112,7 @@ def verify_and_parse(account: Account, query: Mapping[str, str], body: bytes) ->
         _check_signature(config, query, "signature")
         if config.aes_key:
             raise WeChatForged(said="a plain body while an AES key is set")
-        return _push(account, _parse(body), body, encrypted=False)
+        return _push(account, body, body, encrypted=False)
     if not config.aes_key:
         raise WeChatForged(said="an encrypted body while no AES key is set")
     sealed = _parse(body).get("Encrypt")
@@ -102,7 +120,7 @@ def verify_and_parse(account: Account, query: Mapping[str, str], body: bytes) ->
         raise WeChatForged(said="a plain body while an AES key is set")
     _check_signature(config, query, "msg_signature", sealed)
     plain = _opened(config, query, sealed)
-    return _push(account, _parse(plain), body, encrypted=True)
+    return _push(account, plain, body, encrypted=True)
 
 
 def echo(account: Account, query: Mapping[str, str]) -> str:
@@ -138,11 +156,19 @@ def reply_news(push: Push, items: Sequence[Article]) -> bytes:
 def _rendered(push: Push, kind: Any, **fields: Any) -> bytes:
     at = int(clock.timestamp())
     reply = kind(source=_cdata(push.to), target=_cdata(push.openid), time=at, **fields)
-    text: str = reply.render()
-    if push.encrypted:
-        crypto = _crypto(_config(push.account))
-        text = crypto.encrypt_message(text, secrets.token_hex(8), str(at))
-    return text.encode()
+    return sealed_as(push, reply.render())
+
+
+def sealed_as(push: Push, text: str) -> bytes:
+    """`text` as the answer to `push`: in an envelope of the push's form when it came in one."""
+    if not push.encrypted:
+        return text.encode()
+    crypto, at = _crypto(_config(push.account)), str(int(clock.timestamp()))
+    envelope: str = crypto.encrypt_message(text, secrets.token_hex(8), at)
+    if push.form == "xml":
+        return envelope.encode()
+    parts = xmltodict.parse(envelope)["xml"]
+    return orjson.dumps({**parts, "TimeStamp": int(at)})
 
 
 def _cdata(text: str) -> str:
@@ -244,7 +270,10 @@ def _check_depth(root: Any) -> None:
         todo.extend((item, depth + 1) for item in inner)
 
 
-def _push(account: Account, data: dict[str, Any], body: bytes, *, encrypted: bool) -> Push:
+def _push(account: Account, plain: bytes, body: bytes, *, encrypted: bool) -> Push:
+    data = _parse(plain)
+    if account == "mp":
+        data = _with_envelope(data)
     msg_type, openid = _text(data, "MsgType", longest=32), _text(data, "FromUserName", longest=128)
     create_time = _number(data, "CreateTime")
     if not msg_type or not openid or create_time is None or create_time > _LAST_SECOND:
@@ -264,9 +293,24 @@ def _push(account: Account, data: dict[str, Any], body: bytes, *, encrypted: boo
         create_time=create_time,
         content=_text(data, "Content", longest=4096),
         encrypted=encrypted,
+        form="json" if plain.lstrip().startswith(b"{") else "xml",
         dedupe_key=_dedupe_key(data, msg_id, [openid, create_time, msg_type, event, event_key]),
         fields=data,
     )
+
+
+def _with_envelope(data: dict[str, Any]) -> dict[str, Any]:
+    """Apple's question as an event: its published field table has none of the usual head (B4)."""
+    small = {name.lower(): value for name, value in data.items()}
+    if small.get("event") or not small.get("channel_bill") or not small.get("bundleid"):
+        return data
+    head = {
+        "MsgType": "event",
+        "Event": APPLE_QUESTION,
+        "FromUserName": "apple",
+        "CreateTime": small.get("refund_time"),
+    }
+    return {**head, **data, "Event": APPLE_QUESTION}
 
 
 def _dedupe_key(data: Mapping[str, Any], msg_id: int | None, parts: list[Any]) -> str:
@@ -274,6 +318,9 @@ def _dedupe_key(data: Mapping[str, Any], msg_id: int | None, parts: list[Any]) -
     if msg_id is not None:
         return f"msg:{msg_id}"
     named = [*parts, *(data.get(name) for name in _BUSINESS_KEYS)]
+    if str(data.get("Event")).lower().startswith("xpay_"):
+        small = {name.lower(): value for name, value in data.items()}
+        named += [small.get(name) for name in _XPAY_KEYS]
     return "event:" + hashlib.sha256(orjson.dumps(named, default=str)).hexdigest()
 
 

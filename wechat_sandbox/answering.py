@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import replace
 
 from wechat_sandbox.faults import Fault
-from wechat_sandbox.pay import forging, orders, refunds
+from wechat_sandbox.pay import bills, forging, orders, refunds
 from wechat_sandbox.routes import answer_pay, answer_platform, is_pay, sign_answer
 from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.state import Call
@@ -21,6 +22,7 @@ from wechat_sandbox.wire import (
     pay_error_reply,
     platform_error_reply,
 )
+from wechat_sandbox.xpay.refunds import pushed_first
 
 _SIGNATURE_TRICKS = {"bad_signature", "signtest", "stale_timestamp", "unknown_serial"}
 _LIES = {"wrong_amount", "wrong_mchid"}
@@ -34,9 +36,10 @@ _STATUSES = {
     "NOT_ENOUGH": 403, "USER_ACCOUNT_ABNORMAL": 403, "TRADE_ERROR": 403, "ACCOUNT_ERROR": 403,
     "REQUEST_BLOCKED": 403,
 }  # fmt: skip
-_CLOSE_PATH = re.compile(r"/v3/pay/transactions/out-trade-no/([^/]+)/close")
+_ORDER_PATH = re.compile(r"/v3/pay/transactions/out-trade-no/([^/]+)(/close)?")
 _HANG_UP_SECONDS = 30.0
 _KEPT_BYTES = 20_000
+_KEPT_BILL_BYTES = 500
 
 
 def answer(sandbox: Sandbox, request: Request) -> Reply:
@@ -49,7 +52,7 @@ def answer(sandbox: Sandbox, request: Request) -> Reply:
         call.fault = fault.kind
         reply = _struck(sandbox, request, fault)
     call.status = None if reply.cut else reply.status
-    call.reply = _kept(reply.body)
+    call.reply = _kept(reply.body[:_KEPT_BILL_BYTES] if reply.unsigned else reply.body)
     return reply
 
 
@@ -71,6 +74,8 @@ def _struck(sandbox: Sandbox, request: Request, fault: Fault) -> Reply:
         return _refusal(sandbox, request, fault)
     if fault.kind == "notify_before_response":
         return _notified_first(sandbox, request)
+    if fault.kind == "expired_url":
+        return _finished(sandbox, request, _with_dead_link(sandbox, request))
     if fault.kind == "duplicate":
         _effect(sandbox, request)
     return _spoiled(sandbox, request, _effect(sandbox, request), fault)
@@ -85,6 +90,8 @@ def _spoiled(sandbox: Sandbox, request: Request, reply: Reply, fault: Fault) -> 
         return replace(reply, cut=True)
     if fault.kind in _LIES:
         reply = _lying(reply, fault.kind)
+    if fault.kind == "corrupt_bill":
+        reply = bills.corrupted(reply, fault.argument)
     tamper = fault.kind if fault.kind in _SIGNATURE_TRICKS else ""
     reply = _finished(sandbox, request, reply, tamper)
     if fault.kind == "delay":
@@ -117,16 +124,17 @@ def _number(argument: str) -> int:
 
 
 def _notified_first(sandbox: Sandbox, request: Request) -> Reply:
-    """The notify overtakes the answer: a refund that settles, a payment while closing."""
-    closing = _CLOSE_PATH.fullmatch(request.path)
-    if closing:
-        try:
-            order = orders.pay(sandbox, closing[1])
-        except ControlError:
-            return _finished(sandbox, request, _effect(sandbox, request))
-        orders.notify_paid(sandbox, order).first_attempt.wait(10)
+    """The notify overtakes the answer: a refund that settles, a payment in between.
+
+    A close comes too late then; a query still tells what it saw before.
+    """
+    order = _ORDER_PATH.fullmatch(request.path)
+    if order and order[2]:
+        _paid_meanwhile(sandbox, order[1])
         return _finished(sandbox, request, _effect(sandbox, request))
     reply = _effect(sandbox, request)
+    if order and reply.status == 200:
+        _paid_meanwhile(sandbox, order[1])
     if reply.status == 200 and request.path == "/v3/refund/domestic/refunds":
         number = json.loads(reply.body)["out_refund_no"]
         with sandbox.lock:
@@ -135,11 +143,32 @@ def _notified_first(sandbox: Sandbox, request: Request) -> Reply:
             notify = refunds.settle(sandbox, item, item.planned) if due else None
         if notify is not None:
             notify.first_attempt.wait(10)
+    if request.path == "/xpay/refund_order":
+        pushed_first(sandbox, reply)
     return _finished(sandbox, request, reply)
 
 
+def _paid_meanwhile(sandbox: Sandbox, number: str) -> None:
+    """The payer pays and the merchant is told, if the order can be paid at all."""
+    with suppress(ControlError):
+        order = orders.pay(sandbox, number)
+        orders.notify_paid(sandbox, order).first_attempt.wait(10)
+
+
+def _with_dead_link(sandbox: Sandbox, request: Request) -> Reply:
+    """A bill's link is over: when it is followed, or already when it is handed out."""
+    if request.path == bills.DOWNLOAD_PATH:
+        bills.expire(sandbox, request.query.get("token", ""))
+        return _effect(sandbox, request)
+    reply = _effect(sandbox, request)
+    if reply.status == 200:
+        address = str(json.loads(reply.body).get("download_url", ""))
+        bills.expire(sandbox, address.rpartition("token=")[2])
+    return reply
+
+
 def _lying(reply: Reply, kind: str) -> Reply:
-    if reply.status != 200:
+    if reply.status != 200 or reply.unsigned:
         return reply
     return replace(reply, body=dumps(forging.spoiled(json.loads(reply.body), kind)))
 

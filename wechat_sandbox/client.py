@@ -25,6 +25,7 @@ class SandboxRefusedError(Exception):
         super().__init__(f"{status} {code}: {message}")
         self.status = status
         self.code = code
+        self.errcode: int | None = None  # of the user's client, where it was the one to refuse
 
 
 class SandboxClient:
@@ -48,9 +49,11 @@ class SandboxClient:
         data: dict[str, Any] = response.json()
         if response.status_code != 200:
             error = data.get("error", {})
-            raise SandboxRefusedError(
+            refusal = SandboxRefusedError(
                 response.status_code, error.get("code", ""), error.get("message", "")
             )
+            refusal.errcode = data.get("errCode")
+            raise refusal
         return data
 
     def user(self, **fields: Any) -> dict[str, Any]:
@@ -81,6 +84,76 @@ class SandboxClient:
     ) -> dict[str, Any]:
         path = f"/refunds/{quote(out_refund_no, safe='')}"
         return self.call("POST", path, outcome=outcome, **fields)
+
+    def console_refund(self, out_trade_no: str, **fields: Any) -> dict[str, Any]:
+        return self.call("POST", "/refunds", out_trade_no=out_trade_no, **fields)
+
+    def bill(self, day: str) -> dict[str, Any]:
+        return self.call("GET", f"/bills/{day}")
+
+    def plant(self, day: str, **differences: Any) -> dict[str, Any]:
+        return self.call("POST", f"/bills/{day}", **differences)
+
+    def forget_bill(self, day: str) -> None:
+        self.call("DELETE", f"/bills/{day}")
+
+    def seed_bill(self, day: str, rows: list[dict[str, Any]]) -> None:
+        """Any number of rows, a thousand in each call."""
+        for start in range(0, len(rows), 1000):
+            self.call("POST", f"/bills/{day}/rows", rows=rows[start : start + 1000])
+
+    def virtual_item(self, id: str, price_fen: int, **fields: Any) -> dict[str, Any]:
+        """Publishes an item that virtual payment may sell at once."""
+        return self.call("POST", "/virtual-items", id=id, price_fen=price_fen, **fields)
+
+    def plan_virtual_item(self, id: str, **fields: Any) -> dict[str, Any]:
+        return self.call("POST", f"/virtual-items/{quote(id, safe='')}", **fields)
+
+    def virtual_pay(
+        self, openid: str, params: dict[str, Any], outcome: str = "success", **fields: Any
+    ) -> dict[str, Any]:
+        """`params` as the product gives them: mode, signData, paySig, signature."""
+        body = {**params, **fields}
+        return self.call("POST", "/virtual-payments", openid=openid, outcome=outcome, **body)
+
+    def virtual_order(self, out_trade_no: str) -> dict[str, Any]:
+        return self.call("GET", f"/virtual-orders/{quote(out_trade_no, safe='')}")
+
+    def virtual_refund(
+        self, refund_order_id: str, outcome: str = "success", **fields: Any
+    ) -> dict[str, Any]:
+        path = f"/virtual-refunds/{quote(refund_order_id, safe='')}"
+        return self.call("POST", path, outcome=outcome, **fields)
+
+    def apple_question(self, out_trade_no: str, **fields: Any) -> dict[str, Any]:
+        """Asks the product whether Apple should refund; `answer` is agree, refuse or unsure."""
+        path = f"/virtual-orders/{quote(out_trade_no, safe='')}/apple-refund-question"
+        return self.call("POST", path, **fields)
+
+    def apple_refund(self, out_trade_no: str, **fields: Any) -> dict[str, Any]:
+        path = f"/virtual-orders/{quote(out_trade_no, safe='')}/apple-refund"
+        return self.call("POST", path, **fields)
+
+    def complaint(self, out_trade_no: str, **fields: Any) -> dict[str, Any]:
+        path = f"/virtual-orders/{quote(out_trade_no, safe='')}/complaint"
+        return self.call("POST", path, **fields)
+
+    def virtual_withdrawal(self, withdraw_no: str, outcome: str = "success") -> dict[str, Any]:
+        return self.call("POST", f"/virtual-withdrawals/{quote(withdraw_no)}", outcome=outcome)
+
+    def virtual_bill(self, day: str, **differences: Any) -> dict[str, Any]:
+        """`day` is yyyymmdd."""
+        return self.call("POST", f"/virtual-bills/{day}", **differences)
+
+    def remind_shipping(self, out_trade_no: str, **fields: Any) -> dict[str, Any]:
+        return self.call("POST", f"/shipping/{quote(out_trade_no, safe='')}/remind", **fields)
+
+    def settle_shipping(
+        self, out_trade_no: str, step: str = "settled", **fields: Any
+    ) -> dict[str, Any]:
+        """`step` is shipped, received or settled."""
+        path = f"/shipping/{quote(out_trade_no, safe='')}/settle"
+        return self.call("POST", path, step=step, **fields)
 
     def push(self, account: str, openid: str, type: str = "text", **fields: Any) -> dict[str, Any]:
         return self.call("POST", "/messages", account=account, openid=openid, type=type, **fields)
@@ -132,8 +205,8 @@ class SandboxClient:
         path = f"/notifies/{quote(out_trade_no, safe='')}/forge"
         return self.call("POST", path, mix=parts, concurrency=concurrency, **fields)
 
-    def state(self) -> dict[str, Any]:
-        return self.call("GET", "/state")
+    def state(self, **wanted: Any) -> dict[str, Any]:
+        return self.call("GET", "/state", **wanted)
 
     def reset(self, **fields: Any) -> None:
         self.call("POST", "/reset", **fields)

@@ -31,6 +31,12 @@ def rsa_verifies(key: RSAPublicKey, message: bytes, signature: str) -> bool:
     return True
 
 
+def opened(key: RSAPrivateKey, text: str) -> str:
+    """A sensitive field (D1): RSA-OAEP with SHA-1, base64; ValueError when it does not open."""
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303
+    return key.decrypt(base64.b64decode(text, validate=True), oaep).decode("utf-8")
+
+
 def sealed(plain: bytes, *, key: str, associated_data: str) -> Json:
     """AEAD_AES_256_GCM fields; the last 16 bytes of the ciphertext are the tag."""
     nonce = secrets.token_hex(6)

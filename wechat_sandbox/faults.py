@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,12 @@ KINDS = {
     "push": (
         *_CONNECTION,
         "duplicate",
+        "reorder",
         "http_500",
         "bad_signature",
         "stale_timestamp",
+        "wrong_amount",
+        "wrong_appid",
         "plain_downgrade",
     ),
     "api": (
@@ -48,8 +51,13 @@ KINDS = {
         "unknown_serial",
         "wrong_amount",
         "wrong_mchid",
+        "corrupt_bill",
+        "expired_url",
     ),
 }
+# These strike the download of a bill, unless another path is named.
+_ON_BILLS = {"corrupt_bill", "expired_url"}
+_DOWNLOAD_PATH = "/v3/billdownload/"
 _FIELDS = {
     "id": str,
     "on": str,
@@ -130,7 +138,7 @@ class FaultBook:
                 on=on,
                 kind=kind,
                 argument=argument,
-                path=data.get("path"),
+                path=data.get("path") or (_DOWNLOAD_PATH if kind in _ON_BILLS else None),
                 event_type=data.get("event_type"),
                 probability=float(data.get("probability", 1.0)),
                 count=data.get("count"),
@@ -145,11 +153,18 @@ class FaultBook:
             self._faults.append(fault)
         return fault
 
-    def draw(self, on: str, *, path: str, event_type: str = "") -> Fault | None:
-        """The fault that strikes here, if one does; every match draws once."""
+    def draw(
+        self, on: str, *, path: str, event_type: str = "", without: Collection[str] = ()
+    ) -> Fault | None:
+        """The fault that strikes here, if one does; every match draws once.
+
+        Kinds in `without` cannot strike here and are not counted.
+        """
         with self._lock:
             for fault in self._faults:
-                if not _matches(fault, on, path, event_type) or fault.spent:
+                if fault.spent or fault.kind in without:
+                    continue
+                if not _matches(fault, on, path, event_type):
                     continue
                 fault.matched += 1
                 if fault.matched > fault.after_n and fault.draw() < fault.probability:
@@ -197,6 +212,8 @@ def _check_types(data: Json) -> None:
 def _check_argument(kind: str, argument: str) -> None:
     if kind == "errcode" and not argument:
         raise ControlError(400, "invalid_fault", "errcode needs a code: errcode:45009")
+    if kind == "corrupt_bill" and argument not in {"", "cut", "reset"}:
+        raise ControlError(400, "invalid_fault", "corrupt_bill, corrupt_bill:cut or :reset")
     if (
         kind in {"hang", "delay", "timeout"}
         and argument

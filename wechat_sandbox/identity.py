@@ -54,6 +54,9 @@ class Identity:
     certificate_pem: str
     certificate_from: datetime
     certificate_until: datetime
+    xpay_offer_id: str
+    xpay_app_key: str  # of the live environment
+    xpay_app_key_sandbox: str
 
     def account(self, kind: str) -> Account | None:
         return {"mp": self.mp, "oa": self.oa}.get(kind)
@@ -82,6 +85,10 @@ class Identity:
             "KPAY_WECHAT_PAY_PUBLIC_KEY_ID": self.public_key_id,
             "KPAY_WECHAT_PAY_PUBLIC_KEY_FILE": str(self.directory / "platform_public_key.pem"),
             "KPAY_WECHAT_PAY_CERT_DIR": str(self.directory / "platform_certificates"),
+            "KPAY_XPAY_OFFER_ID": self.xpay_offer_id,
+            "KPAY_XPAY_APP_KEY": self.xpay_app_key,
+            "KPAY_XPAY_APP_KEY_SANDBOX": self.xpay_app_key_sandbox,
+            "KPAY_XPAY_ENV": "0",
         }
         return values
 
@@ -96,7 +103,8 @@ class Identity:
 def load_identity(directory: Path) -> Identity:
     """The identity kept in `directory`, made there first when it is missing.
 
-    A half-made directory is made anew: `identity.json` is written last.
+    A half-made directory is made anew: `identity.json` is written last. One of before virtual
+    payment gets its credentials added.
     """
     directory = directory.resolve()
     record = directory / "identity.json"
@@ -104,6 +112,9 @@ def load_identity(directory: Path) -> Identity:
         directory.mkdir(parents=True, exist_ok=True)
         _make(directory)
     data: dict[str, Any] = json.loads(record.read_text())
+    if "xpay_offer_id" not in data:
+        data |= _new_xpay()
+        _write_private(record, json.dumps(data, indent=2).encode())
     certificate = x509.load_pem_x509_certificate(
         (directory / "platform_certificate.pem").read_bytes()
     )
@@ -123,6 +134,9 @@ def load_identity(directory: Path) -> Identity:
         certificate_pem=certificate.public_bytes(serialization.Encoding.PEM).decode(),
         certificate_from=certificate.not_valid_before_utc,
         certificate_until=certificate.not_valid_after_utc,
+        xpay_offer_id=data["xpay_offer_id"],
+        xpay_app_key=data["xpay_app_key"],
+        xpay_app_key_sandbox=data["xpay_app_key_sandbox"],
     )
 
 
@@ -158,6 +172,7 @@ def _make(directory: Path) -> None:
         "apiv3_key": secrets.token_hex(16),
         "apiv2_key": secrets.token_hex(16),
         "public_key_id": public_key_id,
+        **_new_xpay(),
     }
     _write_private(directory / "identity.json", json.dumps(data, indent=2).encode())
 
@@ -170,6 +185,15 @@ def _new_account(kind: str) -> dict[str, str]:
         "token": secrets.token_hex(12),
         "aes_key": _new_aes_key(),
         "original_id": "gh_" + secrets.token_hex(6),
+    }
+
+
+def _new_xpay() -> dict[str, str]:
+    """Virtual payment: the offer, and one key for each environment (`wechat.md` B2)."""
+    return {
+        "xpay_offer_id": "145" + "".join(secrets.choice("0123456789") for _ in range(7)),
+        "xpay_app_key": secrets.token_urlsafe(24),
+        "xpay_app_key_sandbox": secrets.token_urlsafe(24),
     }
 
 

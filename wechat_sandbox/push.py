@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import threading
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
-from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 from wechat_sandbox import msgcrypt
@@ -17,6 +15,7 @@ from wechat_sandbox.faults import Fault
 from wechat_sandbox.identity import Account
 from wechat_sandbox.outgoing import Answer, send
 from wechat_sandbox.platform.messages import open_window
+from wechat_sandbox.replies import shown
 from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.wire import ControlError, Json, dumps
 
@@ -40,6 +39,8 @@ _TRICKS = {
     "reset_before_effect": "half",
     "hang": "slow",
 }
+_FORGED = {"bad_signature", "stale_timestamp", "plain_downgrade", "wrong_appid", "wrong_amount"}
+_AMOUNTS = ("ActualPrice", "OrigPrice", "RefundFee")
 _ENTITIES = '<!DOCTYPE xml [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
 
 
@@ -83,6 +84,16 @@ def new_push(sandbox: Sandbox, data: Json) -> Push:
 
 def deliver(sandbox: Sandbox, push: Push, *, retry: bool = True, timeout: float = 5.0) -> Json:
     """Sends it; the first answer comes back, failed deliveries are repeated by plan."""
+    record = new_record(sandbox, push)
+    answer = _attempt(sandbox, push, record, timeout)
+    if retry and not answer.received:
+        _retry(sandbox, push, record, sandbox.clock.now(), 0)
+    given = shown(push.account, answer)
+    return {**given, "fields": push.fields, "deliveries": list(record["deliveries"])}
+
+
+def new_record(sandbox: Sandbox, push: Push) -> Json:
+    """The entry in the list of pushes; deliveries are added to it as they happen."""
     record: Json = {
         "account": push.account.kind,
         "openid": push.openid,
@@ -92,11 +103,7 @@ def deliver(sandbox: Sandbox, push: Push, *, retry: bool = True, timeout: float 
     }
     with sandbox.lock:
         sandbox.state.pushes.append(record)
-    answer = _attempt(sandbox, push, record, timeout)
-    if retry and not answer.received:
-        _retry(sandbox, push, record, sandbox.clock.now(), 0)
-    shown = _shown(push, answer)
-    return {**shown, "fields": push.fields, "deliveries": list(record["deliveries"])}
+    return record
 
 
 def verify_server(sandbox: Sandbox, account: Account, *, tamper: bool = False) -> Json:
@@ -124,15 +131,27 @@ def _retry(sandbox: Sandbox, push: Push, record: Json, due: float, done: int) ->
     sandbox.schedule.at(due + RETRY_SECONDS[done], job)
 
 
-def _attempt(sandbox: Sandbox, push: Push, record: Json, timeout: float) -> Answer:
+def drawn(sandbox: Sandbox, push: Push) -> Fault | None:
     path = f"/wechat/{push.account.kind}/callback"
-    fault = sandbox.faults.draw("push", path=path, event_type=push.name)
+    return sandbox.faults.draw("push", path=path, event_type=push.name)
+
+
+def _attempt(sandbox: Sandbox, push: Push, record: Json, timeout: float) -> Answer:
+    return attempt(sandbox, push, record, timeout, drawn(sandbox, push))
+
+
+def attempt(
+    sandbox: Sandbox, push: Push, record: Json, timeout: float, fault: Fault | None
+) -> Answer:
+    """One delivery with what the fault makes of it; noted in the record."""
     kind = "" if fault is None else fault.kind
     if kind == "drop":
         return _noted(sandbox, record, Answer(None, b"", 0.0, "dropped"), kind)
-    if kind in {"bad_signature", "stale_timestamp", "plain_downgrade"}:
+    if kind in _FORGED:
         plain = kind == "plain_downgrade"
-        forged = replace(push, tamper=kind, encrypted=push.encrypted and not plain)
+        fields = _lying(push.fields) if kind == "wrong_amount" else push.fields
+        encrypted = push.encrypted and not plain
+        forged = replace(push, tamper=kind, fields=fields, encrypted=encrypted)
         _noted(sandbox, record, _post(sandbox, forged, timeout, None), kind)
         if fault is not None and not fault.follow:
             return Answer(None, b"", 0.0, "only the forged one was sent")
@@ -143,6 +162,16 @@ def _attempt(sandbox: Sandbox, push: Push, record: Json, timeout: float) -> Answ
         sandbox.stopping.wait(fault.seconds(1.0))
     answer = _noted(sandbox, record, _post(sandbox, push, timeout, fault), kind)
     return replace(answer, status=500, error="answer lost") if kind == "http_500" else answer
+
+
+def _lying(fields: Json) -> Json:
+    """One fen more wherever virtual payment tells an amount."""
+    lie: Json = {}
+    for name, value in fields.items():
+        lie[name] = _lying(value) if isinstance(value, dict) else value
+        if name in _AMOUNTS and isinstance(value, int):
+            lie[name] = value + 1
+    return lie
 
 
 def _copies(sandbox: Sandbox, push: Push, record: Json, timeout: float, copies: int) -> Answer:
@@ -321,67 +350,3 @@ def _noted(sandbox: Sandbox, record: Json, answer: Answer, fault: str) -> Answer
         }
     )
     return answer
-
-
-def _shown(push: Push, answer: Answer) -> Json:
-    """The product's answer as a user's client would be shown it."""
-    raw = answer.body.decode("utf-8", "replace")
-    shown: Json = {
-        "status": answer.status,
-        "body": raw,
-        "raw_body": raw,
-        "encrypted": False,
-        "error": answer.error,
-        "message": {},
-        "seconds": round(answer.seconds, 4),
-    }
-    if answer.status != 200 or raw.strip() in {"", "success"}:
-        return shown
-    try:
-        envelope = parse_reply(raw)
-        if "Encrypt" in envelope:
-            shown["encrypted"] = True
-            shown["body"] = _opened(push.account, envelope)
-            envelope = parse_reply(shown["body"])
-    except (msgcrypt.UnreadableReplyError, ValueError) as error:
-        shown["error"] = f"unreadable reply: {error}"
-        return shown
-    shown["message"] = envelope
-    return shown
-
-
-def _opened(account: Account, envelope: Json) -> str:
-    box = str(envelope["Encrypt"])
-    parts = (str(envelope.get("TimeStamp", "")), str(envelope.get("Nonce", "")))
-    if msgcrypt.signature(account.token, *parts, box) != envelope.get("MsgSignature"):
-        raise msgcrypt.UnreadableReplyError("wrong MsgSignature")
-    return msgcrypt.decrypt(box, aes_key=account.aes_key, appid=account.appid).decode()
-
-
-def parse_reply(text: str) -> Json:
-    """A passive reply, XML or JSON, as an object; repeated nodes become lists."""
-    if text.lstrip().startswith("{"):
-        data = json.loads(text)
-        return data if isinstance(data, dict) else {}
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise ValueError("a reply may not declare entities")
-    try:
-        root = ElementTree.fromstring(text)  # noqa: S314 - entities are refused above
-    except ElementTree.ParseError as error:
-        raise ValueError(str(error)) from error
-    parsed = _tree(root)
-    return parsed if isinstance(parsed, dict) else {}
-
-
-def _tree(node: ElementTree.Element) -> Any:
-    if len(node) == 0:
-        return node.text or ""
-    data: Json = {}
-    for child in node:
-        value = _tree(child)
-        if child.tag in data:
-            known = data[child.tag]
-            data[child.tag] = [*known, value] if isinstance(known, list) else [known, value]
-        else:
-            data[child.tag] = value
-    return data

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from wechat_sandbox.pay import certificates, orders, refunds
+from wechat_sandbox.pay import abnormal, bills, certificates, orders, refunds
 from wechat_sandbox.pay.signing import answer_headers, verify_request, wanted_serial
-from wechat_sandbox.platform import login, messages, security, tokens
+from wechat_sandbox.platform import login, messages, security, shipping, tokens
 from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.wire import (
     BadJsonError,
@@ -20,6 +20,7 @@ from wechat_sandbox.wire import (
     pay_error_reply,
     platform_error_reply,
 )
+from wechat_sandbox.xpay.endpoints import ENDPOINTS as XPAY
 
 Handler = Callable[..., Reply]
 
@@ -53,6 +54,10 @@ PLATFORM = (
     _route("GET", "/wxa/resetusersessionkey", login.reset_session),
     _route("POST", "/wxa/business/getuserphonenumber", login.phone_number),
     _route("POST", "/wxa/msg_sec_check", security.msg_sec_check),
+    _route("POST", "/wxa/sec/order/upload_shipping_info", shipping.upload_shipping_info),
+    _route("POST", "/wxa/sec/order/get_order", shipping.get_order),
+    _route("POST", "/wxa/sec/order/is_trade_managed", shipping.is_trade_managed),
+    *(_route(method, path, handler) for method, path, handler in XPAY),
 )
 PAY = (
     *(
@@ -64,6 +69,10 @@ PAY = (
     _route("POST", "/v3/pay/transactions/out-trade-no/{number}/close", orders.close),
     _route("POST", "/v3/refund/domestic/refunds", refunds.create),
     _route("GET", "/v3/refund/domestic/refunds/{number}", refunds.query),
+    _route("POST", "/v3/refund/domestic/refunds/{number}/apply-abnormal-refund", abnormal.apply),
+    _route("GET", "/v3/bill/tradebill", bills.trade_bill),
+    _route("GET", "/v3/bill/fundflowbill", bills.fundflow_bill),
+    _route("GET", bills.DOWNLOAD_PATH, bills.download),
     _route("GET", "/v3/certificates", certificates.certificates),
 )
 
@@ -109,6 +118,8 @@ def answer_pay(sandbox: Sandbox, request: Request) -> Reply:
 
 
 def sign_answer(sandbox: Sandbox, request: Request, reply: Reply, tamper: str = "") -> Reply:
+    if reply.unsigned:
+        return reply
     serial = wanted_serial(sandbox, request.path, request.headers)
     reply.headers |= answer_headers(sandbox, reply.body, serial=serial, tamper=tamper)
     return reply

@@ -10,9 +10,9 @@ from pathlib import Path
 from wechat_sandbox.clock import Clock
 from wechat_sandbox.faults import FaultBook
 from wechat_sandbox.identity import Identity
+from wechat_sandbox.notifies import NotifyLog
 from wechat_sandbox.schedule import Schedule
 from wechat_sandbox.state import State
-from wechat_sandbox.wire import Json
 
 
 class Sandbox:
@@ -39,7 +39,7 @@ class Sandbox:
         self.state = State()
         self.lock = threading.RLock()
         self.stopping = threading.Event()
-        self.notifies: list[Notify] = []
+        self.notifies = NotifyLog()
         self.base_url = ""
 
     def start(self) -> None:
@@ -54,56 +54,9 @@ class Sandbox:
         self.schedule.clear()
         self.faults.clear()
         with self.lock:
-            for notify in self.notifies:
-                notify.cancelled = True
-            self.notifies = []
+            self.notifies.cancel()
+            self.notifies = NotifyLog()
             self.state = State()
             self.random.seed(self.seed)
         if not keep_clock:
             self.clock.advance(-self.clock.offset())
-
-
-class Notify:
-    """One fact on its way to the merchant (D4): the id and the body stay over all retries."""
-
-    def __init__(
-        self,
-        *,
-        notify_id: str,
-        event_type: str,
-        url: str,
-        plain: Json,
-        body: bytes,
-        created_at: float,
-    ) -> None:
-        self.id = notify_id
-        self.event_type = event_type
-        self.url = url
-        self.plain = plain
-        self.body = body
-        self.created_at = created_at
-        self.state = "pending"  # pending | received | given_up
-        self.attempts = 0
-        self.next_due: float | None = None
-        self.postponed = -1  # the attempt that a fault has already put off
-        self.held = False
-        self.cancelled = False
-        self.deliveries: list[Json] = []
-        self.last_sent: tuple[dict[str, str], bytes] | None = None
-        self.first_attempt = threading.Event()
-
-    def view(self) -> Json:
-        return {
-            "id": self.id,
-            "event_type": self.event_type,
-            "out_trade_no": self.plain.get("out_trade_no"),
-            "out_refund_no": self.plain.get("out_refund_no"),
-            "url": self.url,
-            "state": self.state,
-            "attempts": self.attempts,
-            "created_at": self.created_at,
-            "next_due": self.next_due,
-            "deliveries": list(self.deliveries),
-            "resource": self.plain,
-            "body": self.body.decode(),
-        }

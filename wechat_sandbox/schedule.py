@@ -13,6 +13,7 @@ from wechat_sandbox.clock import Clock
 Job = Callable[[float], None]  # called with the moment it was due
 
 _LOOK_SECONDS = 0.25  # the clock file may be moved by others
+_MOST_AT_ONCE = 128  # a long step of the clock may make thousands due
 
 
 class Schedule:
@@ -72,20 +73,19 @@ class Schedule:
 
     def _run(self) -> None:
         while True:
-            ready: list[tuple[float, Job]] = []
             with self._changed:
                 if self._stopped:
                     return
                 now = self._clock.now()
-                while self._jobs and self._jobs[0][0] <= now:
-                    due, _, job = heapq.heappop(self._jobs)
-                    ready.append((due, job))
-                self._running += len(ready)
-                if not ready:
-                    wait = self._jobs[0][0] - now if self._jobs else _LOOK_SECONDS
+                wait = self._jobs[0][0] - now if self._jobs else _LOOK_SECONDS
+                if self._running >= _MOST_AT_ONCE:
+                    wait = _LOOK_SECONDS  # the next one that ends wakes us
+                if wait > 0:
                     self._changed.wait(min(max(wait, 0.001), _LOOK_SECONDS))
-            for due, job in ready:
-                threading.Thread(target=self._do, args=(job, due), daemon=True).start()
+                    continue
+                due, _, job = heapq.heappop(self._jobs)
+                self._running += 1
+            threading.Thread(target=self._do, args=(job, due), daemon=True).start()
 
     def _do(self, job: Job, due: float) -> None:
         try:

@@ -132,8 +132,10 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             self.server.sandbox.stopping.wait(reply.slow_seconds)
         if self.command != "HEAD" and reply.status != 204:
-            self.wfile.write(reply.body)
+            self.wfile.write(reply.body[: reply.cut_after])
         self.wfile.flush()
+        if reply.cut_after is not None:
+            self.close_connection = True
 
     def _cut(self) -> None:
         """Closes with a reset, so that the client sees a broken connection at once."""

@@ -7,7 +7,9 @@ import secrets
 from collections import deque
 from dataclasses import dataclass, field
 
+from wechat_sandbox.billbook import Bill, Ticket
 from wechat_sandbox.wire import Json
+from wechat_sandbox.xpay.state import XpayState
 
 CALLS_KEPT = 10_000
 
@@ -37,6 +39,11 @@ class User:
     login_times: deque[float] = field(default_factory=deque)
     windows: dict[str, list[Window]] = field(default_factory=dict)  # by account kind
     grants: dict[str, int] = field(default_factory=dict)  # template id -> sends left
+    old_session_keys: list[str] = field(default_factory=list)
+
+    def refresh_session(self) -> None:
+        self.old_session_keys.append(self.session_key)
+        self.session_key = new_session_key()
 
     def openid_in(self, account: str) -> str:
         return self.openid if account == "mp" else self.oa_openid
@@ -94,10 +101,16 @@ class Order:
     payer_total: int = 0
     coupon_type: str = "CASH"
     attempts: int = 0
+    refunds: list[Refund] = field(default_factory=list)
 
     @property
     def total(self) -> int:
         return int(self.arguments["amount"]["total"])
+
+    @property
+    def settlement(self) -> int:
+        """What the merchant is owed: only coupons that were given away for nothing lower it."""
+        return self.total if self.coupon_type == "CASH" else self.payer_total
 
 
 @dataclass
@@ -114,7 +127,17 @@ class Refund:
     made_at: float  # on the platform's clock
     status: str = "PROCESSING"
     success_at: float = 0.0
+    closed_at: float = 0.0
     planned: str = "success"
+    by_console: bool = False  # asked for by hand on the merchant console, not by the product
+    channel: str = "ORIGINAL"
+    received_account: str = "支付用户零钱"
+    sent_to: Json = field(default_factory=dict)  # where an abnormal refund was told to go
+
+    @property
+    def settlement(self) -> int:
+        """The merchant's part; the rest of `amount` was a coupon given away for nothing."""
+        return self.amount if self.order.coupon_type == "CASH" else self.payer_amount
 
 
 @dataclass
@@ -153,11 +176,33 @@ class Settings:
     refund_delay_seconds: float = 1.0
     refund_gap_seconds: float = 60.0
     hold_refunds: bool = False
+    merchant_balance_fen: int | None = None  # None: never short; moves with what comes and goes
+    skew_seconds: int = 0  # how far the clock that signs and checks signatures runs ahead
+    fee_rate_percent: float = 0.6
+    opening_balance_fen: int = 1_000_000  # on the account before the first order
+    bill_bom: bool = False
+    bill_url_seconds: float = 300.0
     ip_whitelist: list[str] | None = None
     quotas: dict[str, int] = field(default_factory=dict)  # path -> calls a day
     oa_bound: bool = True  # False: unionid is never told
     risky_words: list[str] = field(default_factory=lambda: ["赌博", "代开发票", "色情"])
     review_words: list[str] = field(default_factory=lambda: ["加微信", "兼职"])
+    # The mini-program's message server, for what the platform itself pushes there.
+    mp_push_xml: bool = False
+    mp_push_plain: bool = False
+    xpay_ios: bool = True  # Apple's way of paying is opened
+    xpay_quiet_seconds: float = 600.0  # after a publish
+    xpay_goods_seconds: float = 1.0  # an upload or publish task takes
+    xpay_uploads_at_once: int = 100
+    xpay_close_seconds: float = 7200.0  # an order that nobody pays
+    xpay_refund_delay_seconds: float = 1.0
+    xpay_hold_refunds: bool = False
+    xpay_bill_waits: int = 1  # asks for a bill that answer "being made"
+    xpay_bill_today: bool = False
+    xpay_coin_price_fen: int = 10
+    xpay_coin_published: bool = True
+    trade_managed: bool = True
+    shipping_seconds: float = 10.0  # until a payment is known to order shipping
 
 
 @dataclass
@@ -177,10 +222,15 @@ class State:
     orders: dict[str, Order] = field(default_factory=dict)
     by_transaction: dict[str, Order] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
+    by_refund_id: dict[str, Refund] = field(default_factory=dict)
+    bills: dict[str, Bill] = field(default_factory=dict)  # by day
+    bill_tickets: dict[str, Ticket] = field(default_factory=dict)  # by token, oldest first
     planned_refunds: dict[str, str] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)
     sent: list[Json] = field(default_factory=list)
     pushes: list[Json] = field(default_factory=list)
+    xpay: XpayState = field(default_factory=XpayState)
+    shippings: dict[str, Json] = field(default_factory=dict)  # by out_trade_no
     calls: deque[Call] = field(default_factory=lambda: deque(maxlen=CALLS_KEPT))
     call_ids: int = 0
 

@@ -46,6 +46,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False  # close the connection instead of answering
     slow_seconds: float = 0.0  # pause between headers and body
+    cut_after: int | None = None  # close after that many bytes of the body
+    unsigned: bool = False  # a bill's bytes carry no signature
 
 
 class BadJsonError(ValueError):
@@ -77,13 +79,14 @@ class PayError(Exception):
 
 
 class ControlError(Exception):
-    """The control API: HTTP status with {"error": {code, message}}."""
+    """The control API: HTTP status with {"error": {code, message}}, `more` beside it."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(self, status: int, code: str, message: str, **more: Any) -> None:
         super().__init__(status, code, message)
         self.status = status
         self.code = code
         self.message = message
+        self.more: Json = more
 
 
 def dumps(data: object) -> bytes:
@@ -109,7 +112,8 @@ def pay_error_reply(error: PayError) -> Reply:
 
 
 def control_error_reply(error: ControlError) -> Reply:
-    return json_reply({"error": {"code": error.code, "message": error.message}}, error.status)
+    data: Json = {"error": {"code": error.code, "message": error.message}, **error.more}
+    return json_reply(data, error.status)
 
 
 def parse_query(raw: str) -> dict[str, str]:

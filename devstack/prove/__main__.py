@@ -23,6 +23,10 @@ from devstack.processes import StartFailed
 from devstack.stack import database
 
 PROOFS = {
+    "notifies": "10,000 orders with faulty notifies: nothing lost, doubled or homeless",
+    "kills": "3,000 orders under SIGKILL, database restarts and emptied queues: the same",
+    "races": "64 clients on one coupon, balance, code, refund and key: exactly one succeeds",
+    "forgeries": "5,000 mutated notifies and 1,000 pushes: no effect, no 5xx, no call",
     "audit": "the audit of a million journals in 60 s and 500 MB",
 }
 

@@ -6,6 +6,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from kernel import clock
+from payments.models.groups import Group
 from payments.models.products import Platform, Product
 
 
@@ -68,6 +69,14 @@ class Order(models.Model):
         _("状态"), max_length=20, choices=Status.choices, default=Status.PENDING
     )
     platform = models.CharField(_("平台"), max_length=8, choices=Platform.choices)
+    group = models.ForeignKey(
+        Group,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="orders",
+        verbose_name=_("拼团"),
+    )
     total_fen = models.PositiveIntegerField(_("总价(分)"))
     discount_fen = models.PositiveIntegerField(_("优惠(分)"), default=0)
     coupon_id = models.BigIntegerField(_("优惠券"), null=True, blank=True)
@@ -91,6 +100,12 @@ class Order(models.Model):
             models.Index(fields=["-paid_at"], name="order_paid_at"),
         ]
         constraints = [
+            models.UniqueConstraint(
+                fields=["group", "user"],
+                condition=Q(group__isnull=False)
+                & Q(status__in=("pending", "paid", "partially_refunded")),
+                name="order_one_seat_in_group",
+            ),
             models.CheckConstraint(
                 condition=Q(total_fen=F("discount_fen") + F("points_value_fen") + F("payable_fen")),
                 name="order_adds_up",
@@ -110,7 +125,10 @@ class Order(models.Model):
 
 
 class OrderLine(models.Model):
-    """One thing of an order: at most one scope, with its own share of every reduction."""
+    """One thing of an order: at most one scope, with its own share of every reduction.
+
+    A gift line has no scope; `gives` is what each of its codes opens for whoever claims it.
+    """
 
     order = models.ForeignKey(
         Order, on_delete=models.PROTECT, related_name="lines", verbose_name=_("订单")
@@ -122,12 +140,15 @@ class OrderLine(models.Model):
     kind = models.CharField(_("类型"), max_length=8, choices=Product.Kind.choices)
     title = models.CharField(_("名称"), max_length=120)
     scope = models.CharField(_("权益范围"), max_length=80, blank=True, default="")
+    gives = models.CharField(_("赠出的权益"), max_length=80, blank=True, default="")
+    message = models.CharField(_("赠言"), max_length=200, blank=True, default="")
     period = models.CharField(_("周期"), max_length=8, blank=True, default="")
     quantity = models.PositiveIntegerField(_("数量"), default=1)
     list_fen = models.PositiveIntegerField(_("原价(分)"))
     discount_fen = models.PositiveIntegerField(_("优惠(分)"), default=0)
     points_value_fen = models.PositiveIntegerField(_("积分抵扣(分)"), default=0)
     payable_fen = models.PositiveIntegerField(_("应付(分)"))
+    refunding_fen = models.PositiveIntegerField(_("退款中(分)"), default=0)
     refunded_fen = models.PositiveIntegerField(_("已退(分)"), default=0)
     steps = models.JSONField(_("价格步骤"), default=list)
 
@@ -141,9 +162,45 @@ class OrderLine(models.Model):
                 name="order_line_adds_up",
             ),
             models.CheckConstraint(
-                condition=Q(refunded_fen__lte=F("payable_fen")), name="order_line_refund_bounded"
+                condition=Q(refunding_fen__lte=F("payable_fen") - F("refunded_fen")),
+                name="order_line_refund_bounded",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="gift") | Q(scope=""), name="order_line_gift_has_no_scope"
+            ),
+            models.CheckConstraint(
+                condition=(Q(kind="gift") & ~Q(gives="")) | (~Q(kind="gift") & Q(gives="")),
+                name="order_line_gift_gives",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity=1) | Q(kind="gift"), name="order_line_many_gifts_only"
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.line_no} {self.title}"
+
+
+class LineShare(models.Model):
+    """What one creator earned by one paid line, and what refunds took back of it."""
+
+    line = models.ForeignKey(
+        OrderLine, on_delete=models.PROTECT, related_name="shares", verbose_name=_("订单行")
+    )
+    payee = models.CharField(_("收款方"), max_length=40)
+    amount_fen = models.PositiveIntegerField(_("分成(分)"))
+    returned_fen = models.PositiveIntegerField(_("已收回(分)"), default=0)
+
+    class Meta:
+        verbose_name = _("分成")
+        verbose_name_plural = _("分成")
+        indexes = [models.Index(fields=["payee"], name="line_share_payee")]
+        constraints = [
+            models.UniqueConstraint(fields=["line", "payee"], name="line_share_once"),
+            models.CheckConstraint(
+                condition=Q(returned_fen__lte=F("amount_fen")), name="line_share_bounded"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.line_id} → {self.payee}"

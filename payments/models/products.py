@@ -29,7 +29,10 @@ class Channel(models.TextChoices):
 
 
 class Product(models.Model):
-    """A thing with a price. `scope` is what the buyer may use; payments never looks inside it."""
+    """A thing with a price. `scope` is what the buyer may use; payments never looks inside it.
+
+    A gift's scope is what each of its codes opens for whoever claims it.
+    """
 
     class Kind(models.TextChoices):
         COURSE = "course", _("课程")
@@ -68,7 +71,13 @@ class Product(models.Model):
                 condition=Q(list_fen__gte=F("price_fen")), name="product_price_below_list"
             ),
             models.CheckConstraint(
-                condition=Q(kind="gift") | ~Q(scope=""), name="product_has_scope"
+                condition=Q(kind__in=("gift", "bundle")) | ~Q(scope=""), name="product_has_scope"
+            ),
+            models.CheckConstraint(
+                condition=Q(promo_from__isnull=True)
+                | Q(promo_until__isnull=True)
+                | Q(promo_until__gt=F("promo_from")),
+                name="product_promo_lasts",
             ),
         ]
 
@@ -82,6 +91,106 @@ class Product(models.Model):
         started = self.promo_from is None or self.promo_from <= at
         ended = self.promo_until is not None and self.promo_until <= at
         return self.promo_fen if started and not ended else self.price_fen
+
+
+class BundleItem(models.Model):
+    """A product inside a bundle. Its price at the moment of sale is its weight in the split."""
+
+    bundle = models.ForeignKey(
+        Product, on_delete=models.CASCADE, related_name="bundle_items", verbose_name=_("套餐")
+    )
+    item = models.ForeignKey(
+        Product, on_delete=models.PROTECT, related_name="+", verbose_name=_("内含商品")
+    )
+    position = models.PositiveSmallIntegerField(_("排序"), default=0)
+
+    class Meta:
+        verbose_name = _("套餐内容")
+        verbose_name_plural = _("套餐内容")
+        constraints = [
+            models.UniqueConstraint(fields=["bundle", "item"], name="bundle_item_once"),
+            models.CheckConstraint(condition=~Q(bundle=F("item")), name="bundle_not_inside_itself"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.bundle_id} ∋ {self.item_id}"
+
+
+class ShareRule(models.Model):
+    """A creator's share of what learners pay for a scope, in basis points of the payable amount.
+
+    `payee` is opaque (a creator's id): its account is `creator_payable:<payee>`.
+    """
+
+    scope = models.CharField(_("权益范围"), max_length=80)
+    payee = models.CharField(_("收款方"), max_length=40)
+    share_bp = models.PositiveIntegerField(_("分成(万分比)"))
+    active = models.BooleanField(_("启用"), default=True)
+    created_at = models.DateTimeField(_("创建时间"), default=clock.now, editable=False)
+
+    class Meta:
+        verbose_name = _("分成规则")
+        verbose_name_plural = _("分成规则")
+        constraints = [
+            models.UniqueConstraint(fields=["scope", "payee"], name="share_rule_once"),
+            models.CheckConstraint(
+                condition=Q(share_bp__gt=0, share_bp__lte=10_000), name="share_rule_bounded"
+            ),
+            models.CheckConstraint(
+                condition=Q(payee__regex=r"^[a-z0-9_]+$"), name="share_rule_payee_code"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.scope} → {self.payee}"
+
+
+class XpayItem(models.Model):
+    """The item at the platform that a product is sold as through virtual payment (`wechat.md` B6).
+
+    Only a published item of exactly the payable price can be bought. A new price is a new upload
+    and a new publication; while it runs `state` says so and the product is not sold this way.
+    """
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("未上传")
+        UPLOADING = "uploading", _("上传中")
+        PUBLISHING = "publishing", _("发布中")
+        PUBLISHED = "published", _("已发布")
+        FAILED = "failed", _("失败")
+
+    product = models.ForeignKey(
+        Product, on_delete=models.CASCADE, related_name="xpay_items", verbose_name=_("商品")
+    )
+    item_id = models.CharField(_("道具编号"), max_length=64, unique=True)
+    price_fen = models.PositiveIntegerField(_("道具价格(分)"))
+    state = models.CharField(_("状态"), max_length=12, choices=State.choices, default=State.DRAFT)
+    usable_at = models.DateTimeField(_("可售时间"), null=True, blank=True)
+    checks = models.PositiveSmallIntegerField(_("查询次数"), default=0)
+    next_check_at = models.DateTimeField(_("下次处理"), null=True, blank=True)
+    last_error = models.CharField(_("最近错误"), max_length=200, blank=True, default="")
+    created_at = models.DateTimeField(_("创建时间"), default=clock.now, editable=False)
+
+    class Meta:
+        verbose_name = _("虚拟支付道具")
+        verbose_name_plural = _("虚拟支付道具")
+        indexes = [
+            models.Index(
+                fields=["next_check_at"],
+                name="xpay_item_due",
+                condition=Q(next_check_at__isnull=False),
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["product", "price_fen"], name="xpay_item_per_price"),
+            models.CheckConstraint(
+                condition=~Q(state="published") | Q(usable_at__isnull=False),
+                name="xpay_item_published_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.item_id
 
 
 class Plan(models.Model):

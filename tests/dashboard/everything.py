@@ -106,6 +106,12 @@ def _payments(number: int, user: User) -> None:
         event=event, kind="payment", business_key=f"T{number}", state="dead"
     )
     payments.Effect.objects.create(kind="payment", business_key=f"T{number}", ref="1")
+    day = payments.Reconciliation.objects.create(
+        channel="wechat", date=clock.local_date() - timedelta(days=number), rows=1
+    )
+    row = {"reconciliation": day, "number": f"T{number}"}
+    payments.BillRow.objects.create(kind="payment", amount_fen=9_900, at=now, **row)
+    payments.Discrepancy.objects.create(kind="amount", subject="payment", **row)
 
 
 def _feedback(number: int, user: User, course: Course, lesson: Lesson) -> None:

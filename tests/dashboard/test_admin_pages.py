@@ -41,6 +41,7 @@ MONEY = [
     *("payments.order", "payments.orderline", "payments.payment", "payments.refund"),
     *("payments.refundline", "payments.entitlement", "payments.journal", "payments.entry"),
     *("payments.ledgeraccount", "payments.platformevent", "payments.eventhandling"),
+    *("payments.reconciliation", "payments.billrow", "payments.discrepancy"),
     *("payments.effect", "payments.quote", "incentives.coupon", "incentives.pointswallet"),
     *(
         "incentives.pointclawback",

@@ -9,7 +9,7 @@ from incentives.errors import PointsInsufficient
 from incentives.handlers import points_back_for_refund, points_for_purchase
 from incentives.models import PointEntry, PointsWallet
 from incentives.services import coupon_claim, earning_rule_save
-from kernel import outbox
+from kernel import clock, outbox
 from kernel.ids import new_no
 from payments.events import OrderPaid, RefundSucceeded
 from payments.models import Order, Payment, Refund
@@ -105,6 +105,7 @@ def refund(order: Order, payment: Payment, amount_fen: int, cause: str = "user")
         amount_fen=amount_fen,
         cause=cause,
         status="succeeded",
+        success_at=clock.now(),
     )
     return RefundSucceeded(
         refund_id=row.pk,

@@ -145,7 +145,7 @@ def test_the_query_plan_is_walked_by_its_gaps_and_never_ends():
 
 
 @pytest.mark.parametrize(
-    ("now", "then"), [("paid", "pending"), ("closed", "paid"), ("refunded", "paid")]
+    ("now", "then"), [("paid", "pending"), ("cancelled", "paid"), ("refunded", "paid")]
 )
 def test_an_order_never_goes_back(now, then):
     with pytest.raises(InvariantBroken):

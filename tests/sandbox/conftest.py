@@ -1,6 +1,8 @@
 """A sandbox of its own, a receiver in the product's place, and an independent SDK as merchant."""
 
+import base64
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -8,8 +10,11 @@ from typing import Any, ClassVar
 
 import pytest
 import requests
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding
 from wechatpayv3 import WeChatPay, WeChatPayType
 
+from tests.sandbox.virtual import Shop
 from wechat_sandbox.client import RunningSandbox, SandboxClient
 
 
@@ -113,6 +118,12 @@ def http(running: RunningSandbox) -> Iterator[Callable[..., Any]]:
         yield ask
 
 
+@pytest.fixture
+def shop(platform: SandboxClient, env: dict[str, str], http: Callable[..., Any]) -> Shop:
+    """A mini-program with virtual payment: one buyer, signatures of its own making."""
+    return Shop(platform, env, http, platform.user(platform="android"))
+
+
 @pytest.fixture(scope="session")
 def make_sdk(running: RunningSandbox, _receiver: Receiver) -> Callable[..., WeChatPay]:
     """wechatpayv3 against this sandbox: an implementation that shares nothing with it."""
@@ -162,3 +173,53 @@ def prepaid(
         return out_trade_no
 
     return make
+
+
+@pytest.fixture
+def signed(
+    env: dict[str, str], running: RunningSandbox, platform: SandboxClient
+) -> Callable[..., requests.Response]:
+    """Sends a request that was signed by hand, with whatever is `changed` after signing."""
+    key = serialization.load_pem_private_key(
+        Path(env["KPAY_WECHAT_MCH_KEY_FILE"]).read_bytes(), password=None
+    )
+
+    def ask(
+        method: str,
+        target: str,
+        body: bytes = b"",
+        *,
+        sent_body: bytes | None = None,
+        skew: int = 0,
+        serial: str | None = None,
+        mchid: str | None = None,
+        **more: str,
+    ) -> requests.Response:
+        moment, nonce = str(int(time.time()) + skew), "n0nce"
+        message = b"\n".join(
+            [method.encode(), target.encode(), moment.encode(), nonce.encode(), body, b""]
+        )
+        signature = base64.b64encode(key.sign(message, padding.PKCS1v15(), hashes.SHA256()))
+        fields = {
+            "mchid": mchid or env["KPAY_WECHAT_MCHID"],
+            "nonce_str": nonce,
+            "timestamp": moment,
+            "serial_no": serial or env["KPAY_WECHAT_MCH_SERIAL"],
+            "signature": signature.decode(),
+        }
+        scheme = more.pop("scheme", "WECHATPAY2-SHA256-RSA2048")
+        headers = {
+            "Authorization": scheme + " " + ",".join(f'{n}="{v}"' for n, v in fields.items()),
+            "Accept": "application/json",
+            "User-Agent": "test",
+            "Content-Type": "application/json",
+        }
+        return requests.request(
+            method,
+            running.base_url + target,
+            data=body if sent_body is None else sent_body,
+            headers=headers | more,
+            timeout=10,
+        )
+
+    return ask

@@ -100,21 +100,6 @@ def test_an_openid_of_the_other_app_does_not_match(prepay, payer):
     assert (status, reply["code"]) == (500, "OPENID_MISMATCH")
 
 
-def test_native_and_h5_orders_are_paid_by_whoever_opens_them(platform, prepay, sdk, payer):
-    native = prepay(out_trade_no="T000011", pay_type=WeChatPayType.NATIVE)[1]
-    scene = {"payer_client_ip": "127.0.0.1", "h5_info": {"type": "Wap"}}
-    h5 = prepay(out_trade_no="T000012", pay_type=WeChatPayType.H5, scene_info=scene)[1]
-    bare_scene = {"payer_client_ip": "127.0.0.1"}
-    bare = prepay(out_trade_no="T000013", pay_type=WeChatPayType.H5, scene_info=bare_scene)
-
-    platform.pay("T000011", openid=payer["openid"])
-
-    assert native["code_url"].startswith("weixin://")
-    assert h5["h5_url"].startswith("https://wx.tenpay.com/")
-    assert (bare[0], bare[1]["code"]) == (400, "PARAM_ERROR")
-    assert query(sdk, out_trade_no="T000011")[1]["trade_type"] == "NATIVE"
-
-
 def test_unknown_orders_and_the_wrong_merchant_are_refused(platform, sdk):
     assert query(sdk, out_trade_no="T999999")[1]["code"] == "ORDER_NOT_EXIST"
     assert query(sdk, transaction_id="4200")[0] == 404

@@ -55,7 +55,30 @@ def test_every_wechat_setting_of_the_product_is_given(env):
         "PAY_PUBLIC_KEY_ID", "PAY_PUBLIC_KEY_FILE", "PAY_CERT_DIR",
     ]  # fmt: skip
 
-    assert set(env) == {f"KPAY_WECHAT_{name}" for name in accounts + merchant}
+    virtual = ["OFFER_ID", "APP_KEY", "APP_KEY_SANDBOX", "ENV"]
+    assert set(env) == {f"KPAY_WECHAT_{name}" for name in accounts + merchant} | {
+        f"KPAY_XPAY_{name}" for name in virtual
+    }
+    assert env["KPAY_XPAY_ENV"] == "0"
+    assert env["KPAY_XPAY_APP_KEY"] != env["KPAY_XPAY_APP_KEY_SANDBOX"]
+
+
+def test_a_keys_folder_of_before_virtual_payment_gets_its_credentials_added(tmp_path):
+    keys = tmp_path / "keys"
+    run("--write-keys-only", "--keys", str(keys), "--port", "9123")
+    first = read_environment(keys)
+    record = json.loads((keys / "identity.json").read_text())
+    old = {name: value for name, value in record.items() if not name.startswith("xpay_")}
+    (keys / "identity.json").write_text(json.dumps(old))
+
+    run("--write-keys-only", "--keys", str(keys), "--port", "9123")
+    second = read_environment(keys)
+    run("--write-keys-only", "--keys", str(keys), "--port", "9123")
+
+    assert second["KPAY_XPAY_OFFER_ID"] not in {"", first["KPAY_XPAY_OFFER_ID"]}
+    assert second["KPAY_WECHAT_APIV3_KEY"] == first["KPAY_WECHAT_APIV3_KEY"]
+    assert read_environment(keys) == second
+    assert (keys / "identity.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_with_a_clock_file_both_clocks_move_together(tmp_path):

@@ -6,49 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-import requests
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
-
-
-@pytest.fixture
-def signed(env, running, platform):
-    """Sends a request that was signed by hand, with whatever is `changed` after signing."""
-    key = serialization.load_pem_private_key(
-        Path(env["KPAY_WECHAT_MCH_KEY_FILE"]).read_bytes(), password=None
-    )
-
-    def ask(method, target, body=b"", *, sent_body=None, skew=0, serial=None, mchid=None, **more):
-        moment, nonce = str(int(time.time()) + skew), "n0nce"
-        message = b"\n".join(
-            [method.encode(), target.encode(), moment.encode(), nonce.encode(), body, b""]
-        )
-        signature = base64.b64encode(key.sign(message, padding.PKCS1v15(), hashes.SHA256()))
-        fields = {
-            "mchid": mchid or env["KPAY_WECHAT_MCHID"],
-            "nonce_str": nonce,
-            "timestamp": moment,
-            "serial_no": serial or env["KPAY_WECHAT_MCH_SERIAL"],
-            "signature": signature.decode(),
-        }
-        scheme = more.pop("scheme", "WECHATPAY2-SHA256-RSA2048")
-        headers = {
-            "Authorization": scheme + " " + ",".join(f'{n}="{v}"' for n, v in fields.items()),
-            "Accept": "application/json",
-            "User-Agent": "test",
-            "Content-Type": "application/json",
-        }
-        return requests.request(
-            method,
-            running.base_url + target,
-            data=body if sent_body is None else sent_body,
-            headers=headers | more,
-            timeout=10,
-        )
-
-    return ask
-
 
 TARGET = "/v3/refund/domestic/refunds/R404"
 

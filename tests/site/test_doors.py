@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 
+from kpay_site.env import load
 from tests.ports import ROOT
 
 pytestmark = pytest.mark.django_db
@@ -85,6 +87,37 @@ def test_production_refuses_to_start_with_a_secret_missing_or_the_examples() -> 
     )
     assert unpaid.returncode != 0
     assert "KPAY_WECHAT_MCHID" in unpaid.stderr
+
+
+@pytest.mark.parametrize(
+    ("env", "missing"),
+    [
+        ({"KPAY_XPAY_OFFER_ID": "1"}, "KPAY_XPAY_APP_KEY"),
+        ({"KPAY_XPAY_OFFER_ID": "1", "KPAY_XPAY_APP_KEY": "k", "KPAY_XPAY_ENV": "1"}, "_SANDBOX"),
+        ({"KPAY_XPAY_APP_KEY": "k"}, "KPAY_XPAY_OFFER_ID"),
+        ({"KPAY_XPAY_ENV": "2"}, "KPAY_XPAY_ENV"),
+    ],
+)
+def test_virtual_payment_is_configured_whole_or_not_at_all(
+    monkeypatch: pytest.MonkeyPatch, env: dict[str, str], missing: str
+) -> None:
+    for name in ("OFFER_ID", "APP_KEY", "APP_KEY_SANDBOX", "ENV"):
+        monkeypatch.delenv(f"KPAY_XPAY_{name}", raising=False)
+    assert load().wechat.xpay_env == 0
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(ImproperlyConfigured, match=missing):
+        load()
+
+
+def test_no_secret_shows_in_the_settings_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KPAY_XPAY_OFFER_ID", "1450000001")
+    monkeypatch.setenv("KPAY_XPAY_APP_KEY", "not-to-be-seen")
+    monkeypatch.setenv("KPAY_WECHAT_MP_SECRET", "not-to-be-seen")
+    monkeypatch.setenv("KPAY_WECHAT_APIV3_KEY", "not-to-be-seen")
+
+    assert "not-to-be-seen" not in repr(load().wechat)
 
 
 def test_the_clock_offset_is_a_test_hook_alone() -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from wechat_sandbox.control import books, money, people
+from wechat_sandbox.control import bills, books, money, people, shipping, virtual
 from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.wire import (
     BadJsonError,
@@ -37,7 +37,12 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", "/messages/verify", people.verify),
     ("GET", "/messages", people.sent_list),
     ("POST", "/payments/{number}", money.payment),
+    ("POST", "/refunds", money.console_refund),
     ("POST", "/refunds/{number}", money.refund),
+    ("GET", "/bills/{day}", bills.bill_read),
+    ("POST", "/bills/{day}", bills.bill_plant),
+    ("DELETE", "/bills/{day}", bills.bill_forget),
+    ("POST", "/bills/{day}/rows", bills.rows_create),
     ("POST", "/notifies/{number}/forge", money.forge),
     ("GET", "/notifies", money.notify_list),
     ("POST", "/faults", books.fault_create),
@@ -50,7 +55,18 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/calls", books.call_list),
     ("GET", "/state", books.state_read),
     ("POST", "/reset", books.reset),
-    ("POST", "/virtual-payments", _not_offered),
+    ("POST", "/virtual-payments", virtual.payment),
+    ("POST", "/virtual-refunds/{number}", virtual.refund),
+    ("GET", "/virtual-orders/{number}", virtual.order_read),
+    ("POST", "/virtual-orders/{number}/apple-refund-question", virtual.apple_question),
+    ("POST", "/virtual-orders/{number}/apple-refund", virtual.apple_refund),
+    ("POST", "/virtual-orders/{number}/complaint", virtual.complaint),
+    ("POST", "/virtual-withdrawals/{number}", virtual.withdrawal),
+    ("POST", "/virtual-items", virtual.item_create),
+    ("POST", "/virtual-items/{item_id}", virtual.item_plan),
+    ("POST", "/virtual-bills/{day}", virtual.bill),
+    ("POST", "/shipping/{number}/remind", shipping.remind),
+    ("POST", "/shipping/{number}/settle", shipping.settle),
     ("POST", "/contracts/{number}", _not_offered),
     ("POST", "/deductions/{number}", _not_offered),
     ("POST", "/transfers/{number}", _not_offered),

@@ -7,7 +7,7 @@ from dataclasses import fields as dataclass_fields
 from typing import Any, get_args, get_type_hints
 
 from wechat_sandbox.clock import parse_rfc3339, rfc3339
-from wechat_sandbox.control import fields
+from wechat_sandbox.control import fields, virtual
 from wechat_sandbox.pay import bodies
 from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.state import Settings
@@ -88,8 +88,9 @@ def call_list(sandbox: Sandbox, data: Json) -> Json:
         return {"items": items, "last": sandbox.state.call_ids}
 
 
-def state_read(sandbox: Sandbox, _: Json) -> Json:
-    """Everything that is remembered, in short."""
+def state_read(sandbox: Sandbox, data: Json) -> Json:
+    """Everything that is remembered, in short; `?brief=1` counts people, orders and refunds."""
+    brief = str(data.get("brief", "")).lower() in {"1", "true"}
     with sandbox.lock:
         state = sandbox.state
         return {
@@ -101,12 +102,8 @@ def state_read(sandbox: Sandbox, _: Json) -> Json:
             "mp_appid": sandbox.identity.mp.appid,
             "oa_appid": sandbox.identity.oa.appid,
             "mchid": sandbox.identity.mchid,
-            "users": [user.view() for user in state.users],
-            "orders": [
-                {**bodies.transaction(order), "time_expire": rfc3339(order.time_expire)}
-                for order in state.orders.values()
-            ],
-            "refunds": [bodies.refund(item) for item in state.refunds.values()],
+            **(_counts(sandbox) if brief else _lists(sandbox)),
+            **virtual.state_view(sandbox, state),
             "sent": list(state.sent),
             "pushes": list(state.pushes),
             "faults": sandbox.faults.view(),
@@ -114,6 +111,23 @@ def state_read(sandbox: Sandbox, _: Json) -> Json:
             "notifies": len(sandbox.notifies),
             "scheduled": sandbox.schedule.pending(),
         }
+
+
+def _counts(sandbox: Sandbox) -> Json:
+    state = sandbox.state
+    return {"users": len(state.users), "orders": len(state.orders), "refunds": len(state.refunds)}
+
+
+def _lists(sandbox: Sandbox) -> Json:
+    state = sandbox.state
+    return {
+        "users": [user.view() for user in state.users],
+        "orders": [
+            {**bodies.transaction(order), "time_expire": rfc3339(order.time_expire)}
+            for order in state.orders.values()
+        ],
+        "refunds": [bodies.refund(item) for item in state.refunds.values()],
+    }
 
 
 def reset(sandbox: Sandbox, data: Json) -> Json:
@@ -139,4 +153,6 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
     if get_args(hint):
         return isinstance(value, dict) and all(isinstance(n, int) for n in value.values())
+    if hint is int and isinstance(value, bool):
+        return False
     return isinstance(value, hint)

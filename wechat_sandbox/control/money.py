@@ -8,10 +8,11 @@ from collections.abc import Sequence
 
 from wechat_sandbox.control import fields
 from wechat_sandbox.faults import FORGERIES
+from wechat_sandbox.notifies import Notify
 from wechat_sandbox.outgoing import send
 from wechat_sandbox.pay import orders, refunds
 from wechat_sandbox.pay.forging import Message, forged_message, new_notify, true_message
-from wechat_sandbox.sandbox import Notify, Sandbox
+from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.state import Order
 from wechat_sandbox.wire import ControlError, Json
 
@@ -72,16 +73,42 @@ def refund(sandbox: Sandbox, data: Json, *, number: str) -> Json:
     }
 
 
+def console_refund(sandbox: Sandbox, data: Json) -> Json:
+    """Somebody refunds on the merchant console; the product hears of it by the notify alone.
+
+    The notify goes to `notify_url`, by default the order's own.
+    """
+    number = fields.text(data, "out_trade_no")
+    outcome = fields.choice(data, "outcome", set(refunds.OUTCOMES), "success")
+    with sandbox.lock:
+        order = sandbox.state.orders.get(number)
+        if order is None:
+            raise ControlError(404, "order_not_exist", f"no order {number}")
+        amount = fields.integer(data, "amount_fen", order.total, least=1, most=10**12)
+        default = order.arguments["notify_url"]
+        url = fields.text(data, "notify_url") if data.get("notify_url") else default
+        item = refunds.console_refund(sandbox, order, amount, notify_url=url, outcome=outcome)
+        hold = sandbox.state.settings.hold_refunds
+        notify = None if hold else refunds.settle(sandbox, item, outcome)
+    if notify is not None and fields.flag(data, "wait", True):
+        notify.first_attempt.wait(_WAIT_SECONDS)
+    return {
+        "out_refund_no": item.out_refund_no,
+        "refund_id": item.refund_id,
+        "out_trade_no": number,
+        "amount_fen": amount,
+        "status": item.status,
+        "notify": None if notify is None else notify.view(),
+    }
+
+
 def notify_list(sandbox: Sandbox, data: Json) -> Json:
     """Every notify with its deliveries and the answers: ?out_trade_no="""
     wanted = data.get("out_trade_no")
     with sandbox.lock:
-        items = [
-            notify.view()
-            for notify in sandbox.notifies
-            if wanted in {None, notify.plain.get("out_trade_no")}
-        ]
-    return {"items": items}
+        log = sandbox.notifies
+        found = list(log) if wanted is None else log.of_order(str(wanted))
+    return {"items": [notify.view() for notify in found]}
 
 
 def forge(sandbox: Sandbox, data: Json, *, number: str) -> Json:
@@ -102,13 +129,11 @@ def forge(sandbox: Sandbox, data: Json, *, number: str) -> Json:
     concurrency = fields.integer(data, "concurrency", min(len(kinds), 64), least=1, most=256)
     timeout = fields.number(data, "timeout_seconds", 30.0, least=0.1, most=120)
     notify = _notify_of(sandbox, number, data.get("url"))
-    with sandbox.lock:
-        others = [n for n in reversed(sandbox.notifies) if n.id == notify.id]
     sandbox.random.shuffle(kinds)
     messages = [
         (kind, true_message(sandbox, notify))
         if kind == "duplicate"
-        else (kind, forged_message(sandbox, notify, kind, others))
+        else (kind, forged_message(sandbox, notify, kind))
         for kind in kinds
     ]
     results = _volley(notify.url, messages, concurrency, timeout)
@@ -130,21 +155,21 @@ def _notify_of(sandbox: Sandbox, number: str, url: object) -> Notify:
         if order is None:
             raise ControlError(404, "order_not_exist", f"no order {number}")
         sent = [
-            n
-            for n in sandbox.notifies
-            if n.plain.get("out_trade_no") == number and n.event_type == "TRANSACTION.SUCCESS"
+            n for n in sandbox.notifies.of_order(number) if n.event_type == "TRANSACTION.SUCCESS"
         ]
         if sent and not url:
             return sent[0]
         plain = orders.imagined_payment(sandbox, order)
         address = url if isinstance(url, str) and url else order.arguments["notify_url"]
+        if not address:
+            raise ControlError(409, "no_notify_url", f"{number} was put into the book without one")
     notify = new_notify(sandbox, event_type="TRANSACTION.SUCCESS", url=address, plain=plain)
     if order.transaction_id and not sent:
         # A paid order that was kept quiet: from now on this is its notify.
         notify.state = "forged_only"
-        notify.first_attempt.set()
+        notify.attempted()
         with sandbox.lock:
-            sandbox.notifies.append(notify)
+            sandbox.notifies.add(notify)
     return notify
 
 

@@ -43,7 +43,7 @@ def login_code(sandbox: Sandbox, data: Json, *, openid: str) -> Json:
     with sandbox.lock:
         user.seen_at = sandbox.clock.now()
         if fields.flag(data, "rotate_session_key", False):
-            user.session_key = new_session_key()
+            user.refresh_session()
     appid = fields.text(data, "appid", sandbox.identity.mp.appid)
     return {"code": login.new_code(sandbox, "login", user, appid).extra["text"]}
 

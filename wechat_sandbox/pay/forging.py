@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Sequence
 
 from wechat_sandbox.clock import rfc3339
 from wechat_sandbox.crypto import sealed
+from wechat_sandbox.notifies import Notify
 from wechat_sandbox.pay.signing import answer_headers
-from wechat_sandbox.sandbox import Notify, Sandbox
+from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.wire import Json, dumps
 
 _SUMMARIES = {
@@ -42,18 +42,18 @@ def true_message(sandbox: Sandbox, notify: Notify) -> Message:
 
 
 def forged_message(
-    sandbox: Sandbox, notify: Notify, kind: str, others: Sequence[Notify] = ()
+    sandbox: Sandbox, notify: Notify, kind: str, other: Notify | None = None
 ) -> Message:
     """`notify` as a forger, a probe or a mistaken platform would send it; the id is kept.
 
-    replay: the exact bytes and headers of an earlier delivery, of `others` when there is one.
+    replay: the exact bytes and headers of an earlier delivery, of `other` when that was sent.
     """
     if kind in _SIGNATURE_TRICKS:
         return _signed(sandbox, notify.body, kind)
     if kind == "replay":
-        for other in (*others, notify):
-            if other.last_sent is not None:
-                headers, body = other.last_sent
+        for sent in (other, notify):
+            if sent is not None and sent.last_sent is not None:
+                headers, body = sent.last_sent
                 return dict(headers), body
         return true_message(sandbox, notify)
     if kind == "plain_downgrade":
@@ -66,8 +66,8 @@ def forged_message(
 def spoiled(plain: Json, kind: str) -> Json:
     """The same object with one lie in it."""
     lie = dict(plain)
-    if kind == "wrong_mchid":
-        mchid = str(plain.get("mchid", ""))
+    if kind == "wrong_mchid" and "mchid" in plain:
+        mchid = str(plain["mchid"])
         lie["mchid"] = mchid[:-1] + ("8" if mchid.endswith("7") else "7")
     if kind == "wrong_appid":
         lie["appid"] = "wx" + secrets.token_hex(8)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 
 from wechat_sandbox.faults import FORGERIES, Fault
+from wechat_sandbox.notifies import Notify
 from wechat_sandbox.outgoing import Answer, send
 from wechat_sandbox.pay.forging import Message, forged_message, new_notify, true_message
-from wechat_sandbox.sandbox import Notify, Sandbox
+from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.wire import Json
 
 # D4: 15s/15s/30s/3m/10m/20m/30m/30m/30m/60m/3h/3h/3h/6h/6h, 24h4m in all.
@@ -16,6 +17,7 @@ RETRY_SECONDS = (
 )  # fmt: skip
 _FORGED_IN_A_ROW = 100
 _HOLD_SECONDS = 600.0
+_PUTS_OFF = ("delay", "reorder")
 _TRICKS = {
     "timeout": "deaf",
     "reset_after_effect": "deaf",
@@ -30,7 +32,7 @@ def publish(
     """Records a notify and plans its first delivery."""
     notify = new_notify(sandbox, event_type=event_type, url=url, plain=plain)
     with sandbox.lock:
-        sandbox.notifies.append(notify)
+        sandbox.notifies.add(notify)
     _plan(sandbox, notify, sandbox.clock.now() + delay_seconds)
     return notify
 
@@ -38,11 +40,10 @@ def publish(
 def release_held(sandbox: Sandbox, delivered: Notify) -> None:
     """A reordered notify goes out once a later one was delivered."""
     with sandbox.lock:
-        held = [n for n in sandbox.notifies if n.held and n is not delivered]
-        for notify in held:
-            notify.held = False
-    for notify in held:
-        _plan(sandbox, notify, sandbox.clock.now())
+        freed = sandbox.notifies.release()
+    for notify in freed:
+        if notify is not delivered:
+            _plan(sandbox, notify, sandbox.clock.now())
 
 
 def _plan(sandbox: Sandbox, notify: Notify, due: float) -> None:
@@ -55,11 +56,9 @@ def _attempt(sandbox: Sandbox, notify: Notify, due: float) -> None:
     if notify.cancelled or notify.state != "pending" or notify.held:
         return
     fault = _draw(sandbox, notify)
-    if fault is not None and fault.kind in {"delay", "reorder"}:
-        if notify.postponed != notify.attempts:
-            notify.postponed = notify.attempts
-            _postpone(sandbox, notify, fault)
-            notify.first_attempt.set()
+    if fault is not None and fault.kind in _PUTS_OFF:
+        if _postpone(sandbox, notify, fault):
+            notify.attempted()
             return
         fault = None
     received = _deliver(sandbox, notify, fault)
@@ -74,32 +73,44 @@ def _attempt(sandbox: Sandbox, notify: Notify, due: float) -> None:
     else:
         notify.state = "given_up"
         notify.next_due = None
-    notify.first_attempt.set()
+    notify.attempted()
     if received:
         release_held(sandbox, notify)
 
 
-def _draw(sandbox: Sandbox, notify: Notify) -> Fault | None:
+def _draw(sandbox: Sandbox, notify: Notify, *, going: bool = False) -> Fault | None:
+    """The fault that strikes this attempt; one that was put off or is `going` is not put off."""
     path = "/" + notify.url.split("://", 1)[-1].partition("/")[2]
-    return sandbox.faults.draw("notify", path=path, event_type=notify.event_type)
+    late = going or notify.postponed == notify.attempts
+    return sandbox.faults.draw(
+        "notify", path=path, event_type=notify.event_type, without=_PUTS_OFF if late else ()
+    )
 
 
-def _postpone(sandbox: Sandbox, notify: Notify, fault: Fault) -> None:
+def _postpone(sandbox: Sandbox, notify: Notify, fault: Fault) -> bool:
+    """Puts this attempt off. Of two to be reordered the second goes first, so it goes now."""
     now = sandbox.clock.now()
-    _record(notify, sandbox, fault.kind, None)
     if fault.kind == "delay":
+        notify.postponed = notify.attempts
+        _record(notify, sandbox, fault.kind, None)
         _plan(sandbox, notify, now + fault.seconds(60.0))
-        return
-    notify.held = True
+        return True
+    with sandbox.lock:
+        if not sandbox.notifies.hold(notify):
+            return False
+    notify.postponed = notify.attempts
+    _record(notify, sandbox, fault.kind, None)
     limit = now + fault.seconds(_HOLD_SECONDS)
     notify.next_due = limit
 
     def let_go(_: float) -> None:
-        if notify.held:
-            notify.held = False
+        with sandbox.lock:
+            freed = sandbox.notifies.release(notify)
+        if freed:
             _plan(sandbox, notify, sandbox.clock.now())
 
     sandbox.schedule.at(limit, let_go)
+    return True
 
 
 def _deliver(sandbox: Sandbox, notify: Notify, fault: Fault | None) -> bool:
@@ -108,14 +119,12 @@ def _deliver(sandbox: Sandbox, notify: Notify, fault: Fault | None) -> bool:
     while fault is not None and fault.kind in FORGERIES:
         in_a_row += 1
         with sandbox.lock:
-            others = [n for n in reversed(sandbox.notifies) if n is not notify]
-        _go(sandbox, notify, forged_message(sandbox, notify, fault.kind, others), fault.kind)
+            other = sandbox.notifies.latest_sent(notify)
+        _go(sandbox, notify, forged_message(sandbox, notify, fault.kind, other), fault.kind)
         if not fault.follow:
             return False
         counted = fault.count is not None and in_a_row < _FORGED_IN_A_ROW
-        fault = _draw(sandbox, notify) if counted else None
-        if fault is not None and fault.kind in {"delay", "reorder"}:
-            fault = None
+        fault = _draw(sandbox, notify, going=True) if counted else None
     if fault is None:
         return _go(sandbox, notify, true_message(sandbox, notify), "").received
     if fault.kind == "drop":

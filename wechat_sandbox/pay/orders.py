@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 
 from wechat_sandbox.clock import beijing_stamp
+from wechat_sandbox.notifies import Notify
 from wechat_sandbox.pay import bodies, checks
+from wechat_sandbox.pay.bill_entries import fee_fen
 from wechat_sandbox.pay.notifier import publish
-from wechat_sandbox.sandbox import Notify, Sandbox
-from wechat_sandbox.state import Order, Window
+from wechat_sandbox.sandbox import Sandbox
+from wechat_sandbox.state import Order, Window, new_openid
 from wechat_sandbox.wire import (
     ControlError,
     Json,
@@ -18,7 +20,7 @@ from wechat_sandbox.wire import (
     json_reply,
 )
 
-_PREPAY_SECONDS = 7200
+_PREPAY_SECONDS = {"jsapi": 7200, "native": 7200, "h5": 300}
 _TRADE_TYPES = {"jsapi": "JSAPI", "native": "NATIVE", "h5": "MWEB"}
 _PAID_WINDOW_SECONDS = 48 * 3600
 
@@ -38,7 +40,7 @@ def prepay(sandbox: Sandbox, request: Request, *, product: str) -> Reply:
                 trade_type=trade_type,
                 arguments=data,
                 prepay=_new_prepay(sandbox, product),
-                prepay_until=now + _PREPAY_SECONDS,
+                prepay_until=now + _PREPAY_SECONDS[product],
                 time_expire=expires,
                 created_at=sandbox.clock.wire(),
             )
@@ -47,7 +49,7 @@ def prepay(sandbox: Sandbox, request: Request, *, product: str) -> Reply:
             _check_again(order, trade_type, data)
             if order.prepay_until < now:
                 order.prepay = _new_prepay(sandbox, product)
-                order.prepay_until = now + _PREPAY_SECONDS
+                order.prepay_until = now + _PREPAY_SECONDS[product]
         return json_reply(order.prepay)
 
 
@@ -98,7 +100,8 @@ def _new_prepay(sandbox: Sandbox, product: str) -> Json:
     if product == "native":
         return {"code_url": f"weixin://wxpay/bizpayurl?pr={secrets.token_hex(5)}zz"}
     if product == "h5":
-        ticket = f"prepay_id=wx{secrets.token_hex(17)}&package={secrets.randbelow(10**10)}"
+        stamp = beijing_stamp(sandbox.clock.wire())
+        ticket = f"prepay_id=wx{stamp}{secrets.token_hex(10)}&package={secrets.randbelow(10**10)}"
         return {"h5_url": f"https://wx.tenpay.com/cgi-bin/mmpayweb-bin/checkmweb?{ticket}"}
     stamp = beijing_stamp(sandbox.clock.wire())
     return {"prepay_id": f"wx{stamp}{secrets.token_hex(10)}"}
@@ -164,12 +167,16 @@ def pay(
             raise ControlError(400, "invalid_payer_total", "payer_total_fen is 0 to the total")
         order.payer_total = total
         order.coupon_type = coupon_type
-        order.payer_openid = openid or _payer_of(sandbox, order)
+        order.payer_openid = _payer_of(sandbox, order, openid)
         order.success_at = sandbox.clock.wire()
         order.paid_at = sandbox.clock.now()
         order.transaction_id = new_transaction_id(order.success_at)
         order.state = "SUCCESS"
         sandbox.state.by_transaction[order.transaction_id] = order
+        settings = sandbox.state.settings
+        if settings.merchant_balance_fen is not None:
+            fee = fee_fen(order.settlement, settings.fee_rate_percent)
+            settings.merchant_balance_fen += order.settlement - fee
         _open_paid_window(sandbox, order)
         return order
 
@@ -209,7 +216,7 @@ def imagined_payment(sandbox: Sandbox, order: Order) -> Json:
         state="SUCCESS",
         transaction_id=new_transaction_id(moment),
         success_at=moment,
-        payer_openid=_payer_of(sandbox, order),
+        payer_openid=_payer_of(sandbox, order, None),
         payer_total=order.total,
     )
     return bodies.transaction(guess)
@@ -227,19 +234,22 @@ def _check_payable(sandbox: Sandbox, order: Order) -> None:
     if order.time_expire <= sandbox.clock.wire():
         raise ControlError(409, "order_expired", f"{order.out_trade_no} can no longer be paid")
     if order.prepay_until <= sandbox.clock.now():
-        raise ControlError(409, "prepay_expired", "the prepay id is older than two hours")
+        raise ControlError(409, "prepay_expired", "the prepay id, code or page has expired")
 
 
-def _payer_of(sandbox: Sandbox, order: Order) -> str:
-    """JSAPI names its payer; a code or an H5 page is paid by whoever opens it."""
-    payer = order.arguments.get("payer")
-    if isinstance(payer, dict) and payer.get("openid"):
-        return str(payer["openid"])
+def _payer_of(sandbox: Sandbox, order: Order, openid: str | None) -> str:
+    """JSAPI names its payer; a code or an H5 page is paid by whoever opens it.
+
+    That may be somebody never seen before. A known person is told by the openid that belongs
+    to the order's app.
+    """
+    if openid is None and order.trade_type == "JSAPI":
+        return str(order.arguments["payer"]["openid"])
+    if openid is None:
+        return new_openid()
+    user = sandbox.state.user(openid)
     account = sandbox.identity.account_of(order.arguments["appid"])
-    users = sandbox.state.users
-    if not users or account is None:
-        return "o" + "0" * 27
-    return users[0].openid_in(account.kind)
+    return openid if user is None or account is None else user.openid_in(account.kind)
 
 
 def _open_paid_window(sandbox: Sandbox, order: Order) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 
 from wechat_sandbox.clock import beijing_stamp
+from wechat_sandbox.notifies import Notify
 from wechat_sandbox.pay import bodies, checks
+from wechat_sandbox.pay.bill_entries import fee_fen
 from wechat_sandbox.pay.notifier import publish
-from wechat_sandbox.sandbox import Notify, Sandbox
+from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.state import Order, Refund
 from wechat_sandbox.wire import ControlError, Json, PayError, Reply, Request, json_reply
 
@@ -30,23 +32,32 @@ def create(sandbox: Sandbox, request: Request) -> Reply:
         order = _order(sandbox, data)
         amount = data["amount"]["refund"]
         _check_against_order(sandbox, order, data, amount)
-        item = Refund(
-            out_refund_no=number,
-            refund_id=_new_refund_id(sandbox),
-            order=order,
-            arguments=data,
-            amount=amount,
-            payer_amount=_payer_share(order, amount),
-            created_at=sandbox.clock.wire(),
-            made_at=sandbox.clock.now(),
-            planned=sandbox.state.planned_refunds.pop(number, "success"),
-        )
-        sandbox.state.refunds[number] = item
-        order.state = "REFUND"
-        reply = json_reply(bodies.refund(item))
-        if not sandbox.state.settings.hold_refunds:
-            _settle_later(sandbox, item)
-    return reply
+        _check_pace(sandbox, order)
+        item = _accepted(sandbox, order, data, amount)
+        return json_reply(bodies.refund(item))
+
+
+def console_refund(
+    sandbox: Sandbox, order: Order, amount: int, *, notify_url: str, outcome: str
+) -> Refund:
+    """Somebody refunds by hand on the merchant console: the platform chooses the number."""
+    with sandbox.lock:
+        number = f"{sandbox.identity.mchid}{beijing_stamp(sandbox.clock.wire())}{_digits(8)}"
+        data: Json = {
+            "out_trade_no": order.out_trade_no,
+            "out_refund_no": number,
+            "notify_url": notify_url,
+            "funds_account": "AVAILABLE",
+            "amount": {"refund": amount, "total": order.total, "currency": "CNY"},
+        }
+        try:
+            _check_against_order(sandbox, order, data, amount)
+            item = _accepted(sandbox, order, data, amount)
+        except PayError as error:
+            raise ControlError(409, error.code.lower(), error.message) from error
+        item.by_console = True
+        item.planned = outcome
+        return item
 
 
 def query(sandbox: Sandbox, request: Request, *, number: str) -> Reply:
@@ -68,8 +79,11 @@ def settle(sandbox: Sandbox, item: Refund, outcome: str) -> Notify | None:
         item.status = OUTCOMES[outcome]
         if item.status == "SUCCESS":
             item.success_at = sandbox.clock.wire()
-        if item.status == "CLOSED" and not _counting(sandbox, item.order):
-            item.order.state = "SUCCESS"
+        if item.status == "CLOSED":
+            item.closed_at = sandbox.clock.wire()
+            _move_balance(sandbox, _net(sandbox, item))
+            if not _counting(item.order):
+                item.order.state = "SUCCESS"
         plain = bodies.refund_notify(item, sandbox.identity.mchid)
         url = item.arguments.get("notify_url")
     if not url:
@@ -86,7 +100,20 @@ def plan(sandbox: Sandbox, number: str, outcome: str) -> Refund | None:
         return item
 
 
-def _settle_later(sandbox: Sandbox, item: Refund) -> None:
+def open_refund(sandbox: Sandbox, order: Order, item: Refund) -> None:
+    """The refund is in the books from now on."""
+    sandbox.state.refunds[item.out_refund_no] = item
+    sandbox.state.by_refund_id[item.refund_id] = item
+    order.refunds.append(item)
+    if _counting(order):
+        order.state = "REFUND"
+
+
+def settle_later(sandbox: Sandbox, item: Refund) -> None:
+    """Settles by plan after `refund_delay_seconds`, unless refunds are held."""
+    if sandbox.state.settings.hold_refunds:
+        return
+
     def job(_: float) -> None:
         with sandbox.lock:
             waiting = (
@@ -132,38 +159,76 @@ def _order(sandbox: Sandbox, data: Json) -> Order:
     return order
 
 
+def _accepted(sandbox: Sandbox, order: Order, data: Json, amount: int) -> Refund:
+    """The money leaves the merchant at once; NOT_ENOUGH when it has less."""
+    number = data["out_refund_no"]
+    item = Refund(
+        out_refund_no=number,
+        refund_id=new_refund_id(sandbox.clock.wire()),
+        order=order,
+        arguments=data,
+        amount=amount,
+        payer_amount=payer_share(order, amount),
+        created_at=sandbox.clock.wire(),
+        made_at=sandbox.clock.now(),
+    )
+    needed = _net(sandbox, item)
+    balance = sandbox.state.settings.merchant_balance_fen
+    if balance is not None and balance < needed:
+        raise PayError(403, "NOT_ENOUGH", "基本账户余额不足，请充值后重新发起")
+    _move_balance(sandbox, -needed)
+    item.planned = sandbox.state.planned_refunds.pop(number, "success")
+    open_refund(sandbox, order, item)
+    settle_later(sandbox, item)
+    return item
+
+
+def _net(sandbox: Sandbox, item: Refund) -> int:
+    """What a refund costs the merchant: its part of the fee comes back."""
+    return item.settlement - fee_fen(item.settlement, sandbox.state.settings.fee_rate_percent)
+
+
+def _move_balance(sandbox: Sandbox, fen: int) -> None:
+    settings = sandbox.state.settings
+    if settings.merchant_balance_fen is not None:
+        settings.merchant_balance_fen += fen
+
+
 def _check_against_order(sandbox: Sandbox, order: Order, data: Json, amount: int) -> None:
     if not order.transaction_id:
         raise PayError(400, "INVALID_REQUEST", "订单未支付，不能退款")
     if data["amount"]["total"] != order.total:
         raise PayError(400, "INVALID_REQUEST", "订单金额与原订单不一致")
-    now = sandbox.clock.now()
-    if now - order.paid_at > _YEAR_SECONDS:
+    if sandbox.clock.now() - order.paid_at > _YEAR_SECONDS:
         raise PayError(400, "INVALID_REQUEST", "订单已超过一年，不能退款")
-    taken = _counting(sandbox, order)
+    taken = _counting(order)
     if sum(item.amount for item in taken) + amount > order.total:
         raise PayError(400, "INVALID_REQUEST", "申请退款金额超过订单可退金额")
     if len(taken) >= _MOST_REFUNDS:
         raise PayError(403, "RULE_LIMIT", "该订单部分退款次数超过50次")
+
+
+def _check_pace(sandbox: Sandbox, order: Order) -> None:
+    now = sandbox.clock.now()
     gap = sandbox.state.settings.refund_gap_seconds
-    if any(0 <= now - item.made_at < gap for item in taken):
+    if any(0 <= now - item.made_at < gap for item in _counting(order)):
         raise PayError(429, "FREQUENCY_LIMITED", "同一订单两次部分退款须间隔一分钟")
 
 
-def _counting(sandbox: Sandbox, order: Order) -> list[Refund]:
+def _counting(order: Order) -> list[Refund]:
     """Refunds that hold money of the order: all but the closed ones."""
-    return [
-        item
-        for item in sandbox.state.refunds.values()
-        if item.order is order and item.status != "CLOSED"
-    ]
+    return [item for item in order.refunds if item.status != "CLOSED"]
 
 
-def _payer_share(order: Order, amount: int) -> int:
+def payer_share(order: Order, amount: int) -> int:
     """The payer's part of a refund; the platform's coupon takes the rest."""
     return amount * order.payer_total // order.total
 
 
-def _new_refund_id(sandbox: Sandbox) -> str:
-    digits = "".join(secrets.choice("0123456789") for _ in range(11))
-    return f"5030{beijing_stamp(sandbox.clock.wire())[2:]}{digits}"
+def new_refund_id(moment: float) -> str:
+    """29 digits, unique over restarts."""
+    return f"50302{beijing_stamp(moment)[2:]}{_digits(12)}"
+
+
+def _digits(count: int) -> str:
+    return "".join(secrets.choice("0123456789") for _ in range(count))

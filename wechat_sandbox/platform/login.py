@@ -8,7 +8,7 @@ import secrets
 
 from wechat_sandbox.platform.tokens import require_token
 from wechat_sandbox.sandbox import Sandbox
-from wechat_sandbox.state import Code, User, new_session_key
+from wechat_sandbox.state import Code, User
 from wechat_sandbox.wire import Json, PlatformError, Reply, Request, json_reply
 
 CODE_SECONDS = 300
@@ -61,7 +61,7 @@ def reset_session(sandbox: Sandbox, request: Request) -> Reply:
     """GET /wxa/resetusersessionkey"""
     with sandbox.lock:
         user = _signed_user(sandbox, request)
-        user.session_key = new_session_key()
+        user.refresh_session()
         return json_reply(
             {
                 "errcode": 0,
