@@ -40,10 +40,12 @@ RULES: Mapping[str, Rule] = {
         _("总账合计为零，分录必有凭证，证据表只增不改"),
         """SELECT 'ledger total' AS what, sum(amount_fen)::text AS value FROM payments_entry
            HAVING coalesce(sum(amount_fen), 0) <> 0
-           UNION ALL SELECT 'entry without journal', e.id::text FROM payments_entry e
-           LEFT JOIN payments_journal j ON j.id = e.journal_id WHERE j.id IS NULL
-           UNION ALL SELECT 'empty journal', j.id::text FROM payments_journal j
-           WHERE NOT EXISTS (SELECT 1 FROM payments_entry e WHERE e.journal_id = j.id)
+           UNION ALL
+           SELECT CASE WHEN sum(entries) = 0 THEN 'empty journal' ELSE 'entry without journal' END,
+                  journal_id::text
+           FROM (SELECT id AS journal_id, 1 AS journals, 0 AS entries FROM payments_journal
+                 UNION ALL SELECT journal_id, 0, 1 FROM payments_entry) AS sides
+           GROUP BY journal_id HAVING sum(journals) = 0 OR sum(entries) = 0
            UNION ALL SELECT 'append-only trigger missing', w.name
            FROM (VALUES ('journal_append_only', 'payments_journal'),
                         ('entry_append_only', 'payments_entry'),
