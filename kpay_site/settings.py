@@ -169,6 +169,11 @@ SPECTACULAR_SETTINGS = {
         "LessonKindEnum": "content.models.Lesson.Kind",
         "PointEntryKindEnum": "incentives.models.PointEntry.Kind",
         "OrderStatusEnum": "payments.models.Order.Status",
+        "RefundStatusEnum": "payments.models.Refund.Status",
+        "GiftStatusEnum": "payments.models.Gift.Status",
+        "GroupStatusEnum": "payments.models.Group.Status",
+        "InvoiceStatusEnum": "payments.models.Invoice.Status",
+        "InvoiceKindEnum": "payments.models.Invoice.Kind",
     },
 }
 

@@ -38,7 +38,7 @@ def acted(
         try:
             messages.success(request, act(form.cleaned_data))
         except DomainError as refused:
-            form.add_error(None, _sentence(refused))
+            form.add_error(None, refusal(refused))
         else:
             return HttpResponseRedirect(back)
     context = {
@@ -51,7 +51,8 @@ def acted(
     return TemplateResponse(request, "payments/act.html", context)
 
 
-def _sentence(refused: DomainError) -> str:
+def refusal(refused: DomainError) -> str:
+    """What was refused, with the reasons, in one sentence for the form."""
     said = [str(refused.message)]
     if isinstance(refused, InvalidInput):
         said += [sentence for field in refused.detail.values() for sentence in field]

@@ -16,10 +16,10 @@ from payments.api.params import KEY, PAGE, user_of
 from payments.models import Group, Order
 from payments.serializers.groups import (
     GroupInput,
+    GroupOffersOutput,
     GroupOrderOutput,
     GroupOutput,
     JoinInput,
-    OffersOutput,
     group_json,
     offer_json,
 )
@@ -41,7 +41,7 @@ class GroupOffersView(ApiView):
         summary=_("拼团活动"),
         tags=GROUPS,
         parameters=[OpenApiParameter("product_id", description=_("只看这件商品")), *PAGE],
-        responses=OffersOutput,
+        responses=GroupOffersOutput,
     )
     def get(self, request: Request) -> Response:
         asked = parse(OffersQuery, request.query_params)

@@ -54,13 +54,13 @@ class GroupOrderOutput(StrictSerializer):
     order = OrderOutput()
 
 
-class OfferOutput(GroupOfferOutput):
+class GroupOfferRow(GroupOfferOutput):
     product_id = serializers.CharField()
     title = serializers.CharField()
 
 
-class OffersOutput(StrictSerializer):
-    items = OfferOutput(many=True)
+class GroupOffersOutput(StrictSerializer):
+    items = GroupOfferRow(many=True)
     next_cursor = serializers.CharField(allow_null=True)
 
 

@@ -34,8 +34,8 @@ def group_start(
     """
     buyer_turn(user.pk)
     offers = GroupOffer.objects.filter(active=True)
-    offers = offers.filter(pk=offer_id) if offer_id else offers.filter(product_id=product_id)
-    offer = offers.first()
+    wanted = {"product_id": product_id} if offer_id is None else {"pk": offer_id}
+    offer = offers.filter(**wanted).first()
     if offer is None:
         raise NotFound
     at = clock.now()

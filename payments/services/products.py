@@ -1,6 +1,7 @@
 """Publishing what may be bought. Apps above give scopes; payments never looks inside them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
@@ -109,7 +110,7 @@ def bundle_set(*, bundle_id: int, item_ids: Sequence[int]) -> list[BundleItem]:
 
 def bundle_check(bundle: Product, items: Sequence[Product]) -> None:
     """Raises `BundleRefused` for what can't be a bundle of these."""
-    said = None
+    said: Any = None
     scopes = [item.scope for item in items] + ([bundle.scope] if bundle.scope else [])
     if bundle.kind != Product.Kind.BUNDLE:
         said = _("只有套餐可以包含其他商品。")

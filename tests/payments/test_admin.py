@@ -10,12 +10,16 @@ from accounts.models import User
 from payments.ledger import Side, post
 from payments.models import (
     ChannelRule,
+    GroupOffer,
     LineShare,
     Product,
     RefundLine,
     RefundPolicy,
     ShareRule,
 )
+from payments.services.gifts import gift_order
+from payments.services.groups import group_start
+from payments.services.invoices import invoice_request
 from payments.services.notices import other_notice
 from payments.services.refunds import stray_refund
 from tests.payments.conftest import attempt, pay
@@ -23,11 +27,11 @@ from tests.payments.conftest import attempt, pay
 pytestmark = pytest.mark.django_db
 
 MODELS = sorted(apps.get_app_config("payments").get_models(), key=lambda m: m.__name__)
-EDITABLE = {"Product", "Plan", "ChannelRule", "RefundPolicy", "ShareRule"}
+EDITABLE = {"Product", "Plan", "ChannelRule", "RefundPolicy", "ShareRule", "GroupOffer"}
 
 
 @pytest.fixture
-def office(course, plan, pending):
+def office(buyer, course, plan, bundle, pending):
     """An operator's browser, in a shop where one of everything has happened."""
     order = pending(course(price_fen=9900))
     payment = pay(order)
@@ -40,9 +44,22 @@ def office(course, plan, pending):
     RefundPolicy.objects.create(kind="course", full_days=14)
     ShareRule.objects.create(scope="course:1", payee="7", share_bp=3000)
     LineShare.objects.create(line=order.lines.get(), payee="7", amount_fen=2970)
+    sell(buyer, course, bundle)
     client = Client()
     client.force_login(User.objects.create_superuser("boss"))
     return client
+
+
+def sell(buyer, course, bundle):
+    """A bundle, a paid gift, a group and a request for an invoice."""
+    bundle(course(), course())
+    gift = gift_order(user=buyer, product_id=course().pk, quantity=1, platform="android")
+    pay(gift)
+    offer = GroupOffer.objects.create(product=course(), price_fen=5000, size=2)
+    group_start(user=buyer, offer_id=offer.pk, platform="android")
+    invoice_request(
+        user=buyer, no=gift.no, kind="personal", title="林小满", email="lin@example.com"
+    )
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
@@ -75,7 +92,7 @@ def test_money_is_read_only(rf, model):
 
 
 def test_a_price_is_changed_in_the_admin_within_its_bounds(office):
-    product = Product.objects.get(kind="course")
+    product = Product.objects.filter(kind="course", price_fen=9900).earliest("pk")
     address = reverse("admin:payments_product_change", args=[product.pk])
     form = {
         "title": "新名称", "list_fen": 9900, "price_fen": 5000, "channels": "jsapi,virtual",
