@@ -91,7 +91,7 @@ def plant_payments(sandbox, course, pending, plants, sold):
     lost = [unpaid(course, pending) for _ in range(5)]
     for payment in lost[:2]:
         payment_closed(payment_id=payment.pk)
-        order_end(order_id=payment.order_id, status="closed")
+        order_end(order_id=payment.order_id, status="cancelled")
     write_theirs(sandbox, day, [Sold(p.out_trade_no, p.amount_fen, moment(day)) for p in lost])
     for payment in lost:
         plants.want("payment", payment.out_trade_no, "theirs_only", "repaired")
