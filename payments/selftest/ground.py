@@ -141,4 +141,5 @@ def refund(of: Payment, *, fen: int, cause: str, status: str = Refund.Status.REQ
         amount_fen=fen,
         cause=cause,
         status=status,
+        success_at=clock.now() if status == Refund.Status.SUCCEEDED else None,
     )

@@ -1,5 +1,6 @@
 """M01 to M05: journals, stored balances, and what they book."""
 
+from kernel import clock
 from kernel.ids import new_no
 from kernel.selftest import Planted, plant, sql
 from payments.ledger import Side, cash, post
@@ -151,7 +152,9 @@ def refund_without_journal() -> Planted:
     back = ground.refund(money, fen=money.amount_fen, cause=Refund.Cause.LATE_PAYMENT)
     return Planted(
         {"kind": "refund", "ref": back.out_refund_no},
-        lambda: Refund.objects.filter(pk=back.pk).update(status=Refund.Status.SUCCEEDED),
+        lambda: Refund.objects.filter(pk=back.pk).update(
+            status=Refund.Status.SUCCEEDED, success_at=clock.now()
+        ),
     )
 
 
