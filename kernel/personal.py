@@ -42,7 +42,7 @@ _GOOD = {
 }
 _SOUNDS = (
     "token|secret|session_?key|phone|mobile|openid|unionid|password|passwd|nickname|avatar"
-    "|real_?name|id_?card|e_?mail|private_?key|api_?key|encrypted|_hash$|^hash$"
+    "|real_?name|id_?card|e_?mail|private_?key|api_?key|encrypted|_sealed$|_hash$|^hash$"
 )
 
 

@@ -301,6 +301,12 @@ audit.pending(
     """SELECT count(*) FROM payments_order
        WHERE status = 'pending' AND next_sweep_at <= %(now)s""",
 )
+audit.pending(
+    "due_jobs",
+    "SELECT count(*) FROM payments_gift WHERE status = 'issued' AND next_sweep_at <= %(now)s",
+)
+audit.pending("due_jobs", "SELECT count(*) FROM payments_group WHERE next_sweep_at <= %(now)s")
+audit.pending("due_jobs", "SELECT count(*) FROM payments_payment WHERE shipping_due_at <= %(now)s")
 # We asked and had no answer: a number that the platform may or may not know. A prepared payment
 # is an unpaid order, and of a refund under way the platform told us so: both are known.
 audit.pending(

@@ -3,7 +3,7 @@
 from django.db.models import QuerySet
 
 from kernel.selftest import Planted, plant, sql
-from payments.models import Order, Payment, Refund
+from payments.models import Order, OrderLine, Payment, Refund
 from payments.selftest import ground
 
 
@@ -84,6 +84,15 @@ def refund_not_counted_on_the_order() -> Planted:
     sold = ground.sale()
     orders = Order.objects.filter(pk=sold.order.pk)
     return Planted({"no": sold.order.no, "refunded_fen": 1}, lambda: orders.update(refunded_fen=1))
+
+
+@plant("R01")
+def refund_not_counted_on_its_line() -> Planted:
+    sold = ground.sale()
+    lines = OrderLine.objects.filter(pk=sold.line.pk)
+    return Planted(
+        {"no": f"{sold.order.no}/1", "refunding_fen": 1}, lambda: lines.update(refunding_fen=1)
+    )
 
 
 @plant("T01")
