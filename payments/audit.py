@@ -150,7 +150,20 @@ RULES: Mapping[str, Rule] = {
            LEFT JOIN (SELECT order_id, sum(refunded_fen) AS lines FROM payments_orderline
                       GROUP BY order_id) l ON l.order_id = o.id
            WHERE o.refunded_fen <> coalesce(r.done, 0)
-              OR o.refunded_fen <> coalesce(l.lines, 0)""",
+              OR o.refunded_fen <> coalesce(l.lines, 0)
+           UNION ALL
+           SELECT o.no || '/' || l.line_no, l.payable_fen, l.refunding_fen, l.refunded_fen
+           FROM payments_orderline l
+           JOIN payments_order o ON o.id = l.order_id
+           LEFT JOIN (SELECT part.line_id,
+                  sum(part.amount_fen) FILTER (WHERE r.status = 'succeeded') AS done,
+                  sum(part.amount_fen) FILTER (
+                      WHERE r.status IN ('requested', 'processing', 'abnormal')) AS under_way
+                  FROM payments_refundline part
+                  JOIN payments_refund r ON r.id = part.refund_id GROUP BY part.line_id) s
+                ON s.line_id = l.id
+           WHERE l.refunded_fen <> coalesce(s.done, 0)
+              OR l.refunding_fen <> coalesce(s.under_way, 0)""",
         "SELECT (SELECT count(*) FROM payments_payment) + (SELECT count(*) FROM payments_order)",
     ),
     "R02": Rule(

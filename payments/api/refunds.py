@@ -56,7 +56,7 @@ class OrderRefundsView(ApiView):
         examples=[OpenApiExample("全额", value={"reason": "买错了"}, request_only=True)],
     )
     # The answer is what this one transaction made, key and refund together. WeChat is asked by
-    # the next sweep, a second later: asking here too would need a key that commits before the
+    # the next sweep, seconds later: asking here too would need a key that commits before the
     # refund does, and a buyer who waits for WeChat to learn no more than "processing".
     @idempotent(route="orders.refund")
     def post(self, request: Request, no: str) -> Response:

@@ -108,6 +108,7 @@ def test_the_work_queue_counts_what_its_links_show(signed_in):
     assert counts == {
         "支付通知需人工处理": 2,
         "退款异常": 0,
+        "待审批退款": 0,
         "已放弃的内部事件": 2,
         "训练失败": 2,
         "模型未通过评估": 1,

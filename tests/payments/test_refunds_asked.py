@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kernel import clock
-from kernel.errors import Forbidden, InvalidInput
+from kernel.errors import Forbidden, InvalidInput, NotFound
 from kernel.models import StaffAction
 from payments import ports
 from payments.errors import (
@@ -304,6 +304,27 @@ def test_an_operator_gives_any_rest_and_a_second_one_decides_above_the_limit(
         ask(order, by=two, cause="operator", amount_fen=4900, reason="x")
     assert beyond.value.detail == {"left_fen": 4899}
     assert refund_approve(refund_id=large.pk, by=two).approval == "approved"
+
+
+def test_nobody_refunds_an_order_of_their_own_alone(course, pending):
+    boss, other = staff("boss"), staff("other")
+    order = pending(course(price_fen=9900), user=boss)
+    pay(order)
+
+    refund = ask(order, by=boss, cause="operator", amount_fen=1, reason="x")
+    second = ask(order, by=other, cause="operator", amount_fen=1, reason="x")
+
+    assert (refund.approval, second.approval) == ("waiting", "none")
+    with pytest.raises(OwnRefund):
+        refund_approve(refund_id=refund.pk, by=boss)
+
+
+def test_somebody_elses_order_is_not_there(course, pending, learner):
+    order = pending(course())
+    pay(order)
+
+    with pytest.raises(NotFound):
+        ask(order, by=learner())
 
 
 def test_who_may_not_is_refused(course, pending):

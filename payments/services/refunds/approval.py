@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @transaction.atomic
 def refund_approve(*, refund_id: int, by: "User", note: str = "") -> Refund:
-    """The waiting refund will be asked for; `by` is not who requested it.
+    """The waiting refund will be asked for; `by` neither requested it nor gets the money.
 
     Approving twice changes nothing. Raises `Forbidden`, `OwnRefund`, `RefundNotWaiting`.
     """
@@ -66,7 +66,7 @@ def refund_close(*, refund_id: int, by: "User", reason: str) -> Refund:
         return refund
     if refund.status != Refund.Status.ABNORMAL:
         raise RefundNotWaiting(status=refund.status)
-    if refund.requested_by_id == by.pk:
+    if by.pk in (refund.requested_by_id, refund.order.user_id):
         raise OwnRefund
     _check_reason(reason)
     refund.status = Refund.Status.CLOSED
@@ -146,7 +146,7 @@ def _held_for(refund_id: int, by: "User") -> Refund:
 def _check_waiting(refund: Refund, by: "User") -> None:
     if refund.approval != Refund.Approval.WAITING:
         raise RefundNotWaiting(status=refund.status, approval=refund.approval)
-    if refund.requested_by_id == by.pk:
+    if by.pk in (refund.requested_by_id, refund.order.user_id):
         raise OwnRefund
 
 

@@ -178,7 +178,8 @@ def refund_waits(*, refund_id: int, why: str, wait: timedelta = timedelta(0)) ->
 
 def refund_backoff(refund: Refund) -> timedelta:
     """How long to wait after "not now": longer each time, an hour at most (D5: ≥ a minute)."""
-    return min(timedelta(hours=1), refund_rules.SPACING * 2 ** min(max(refund.checks - 1, 0), 6))
+    doubled = 1 << min(max(refund.checks - 1, 0), 6)
+    return min(timedelta(hours=1), refund_rules.SPACING * doubled)
 
 
 @transaction.atomic

@@ -11,7 +11,7 @@ from django.db.models import F, Sum
 from django.utils.translation import gettext as _
 
 from kernel import clock, staff
-from kernel.errors import Forbidden, InvalidInput, InvariantBroken
+from kernel.errors import Forbidden, InvalidInput, InvariantBroken, NotFound
 from kernel.ids import new_no
 from kernel.queue import wake
 from payments import refund_rules
@@ -55,7 +55,8 @@ def refund_request(
     neither means all that there is. The buyer (cause user) gets what the policy gives, an
     operator anything up to the paid rest. Above the limit a second person decides first. Holds
     order, payment and the order's gifts. Raises `OrderNotPaid`, `NothingToRefund`,
-    `RefundExceedsPaid`, `RefundNotInPolicy`, `RefundNotByMerchant`, `InvalidInput`.
+    `RefundExceedsPaid`, `RefundNotInPolicy`, `RefundNotByMerchant`, `InvalidInput`, `Forbidden`
+    and, for somebody else's order, `NotFound`.
     """
     by_staff = cause == Refund.Cause.OPERATOR
     if by_staff and not by.has_perm("payments.add_refund"):
@@ -63,6 +64,8 @@ def refund_request(
     if by_staff and not reason.strip():
         raise InvalidInput(fields={"reason": [_("请填写退款原因。")]})
     held = order_held(order_id)
+    if not by_staff and held.order.user_id != by.pk:
+        raise NotFound
     if held.payment.by_apple:
         raise RefundNotByMerchant
     at = clock.now()
@@ -82,7 +85,7 @@ def refund_request(
         cause=cause,
         reason=reason.strip(),
         by=by,
-        waiting=_needs_second_person(held.order, sum(parts.values()), by_staff=by_staff),
+        waiting=_needs_second_person(held.order, sum(parts.values()), by if by_staff else None),
         at=at,
     )
     if by_staff:
@@ -227,11 +230,14 @@ def pieces_for(all_: Sequence[Standing], parts: Mapping[int, int], *, exact: boo
     return taken
 
 
-def _needs_second_person(order: Order, amount_fen: int, *, by_staff: bool) -> bool:
+def _needs_second_person(order: Order, amount_fen: int, operator: "User | None") -> bool:
     """Above the limit. An operator's refunds of one order count together: parts are no way
-    around the second person; a buyer never gets more than the policy gives."""
+    around the second person, who is needed as well when the order is the operator's own. A buyer
+    never gets more than the policy gives."""
     so_far = 0
-    if by_staff:
+    if operator is not None:
+        if operator.pk == order.user_id:
+            return True
         mine = order.refunds.filter(cause=Refund.Cause.OPERATOR, requested_by__isnull=False)
         alone = mine.filter(approval=Refund.Approval.NONE).exclude(status__in=_OVER)
         so_far = alone.aggregate(fen=Sum("amount_fen"))["fen"] or 0
@@ -306,21 +312,20 @@ def next_turn(payment: Payment, at: datetime) -> datetime:
     Requests that wait for their first turn are lined up; after one that was asked for already,
     at a moment that no column keeps, a whole minute passes from now.
     """
-    due = at
+    turns = [at]
     rows = Refund.objects.filter(payment=payment).exclude(status__in=_OVER)
     for status, checks, planned, success_at in rows.values_list(
         "status", "checks", "next_check_at", "success_at"
     ):
         if status == Refund.Status.SUCCEEDED:
-            asked_at = min(success_at, at)
+            asked_at = success_at
         elif status == Refund.Status.REQUESTED and not checks:
-            if planned is None:
-                continue  # waits for approval
-            asked_at = planned
+            asked_at = planned  # None while it waits for approval
         else:
             asked_at = at
-        due = max(due, asked_at + refund_rules.SPACING)
-    return due
+        if asked_at is not None:
+            turns.append(asked_at + refund_rules.SPACING)
+    return max(turns)
 
 
 def ask_soon() -> None:
