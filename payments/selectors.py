@@ -99,8 +99,9 @@ class ChannelTable:
     def channels(self, product: Product) -> list[str]:
         """The product's own channels that may be used on this platform for its price now.
 
-        Virtual payment needs a published item of that price, unless there is nothing to pay:
-        callers that ask about many products prefetch `xpay_items`.
+        Virtual payment sells a published item: one that is on its way counts here (the shelf
+        shows the price, paying says that it takes a while), one that failed does not. Callers
+        that ask about many products prefetch `xpay_items`.
         """
         return [
             channel
@@ -120,7 +121,14 @@ class ChannelTable:
 
     def _sold_as_item(self, product: Product) -> bool:
         price_fen = product.price_at(clock.now())
-        return price_fen == 0 or usable_item(product, price_fen, self.platform) is not None
+        if price_fen == 0:
+            return True
+        if not _virtual_possible(price_fen, self.platform):
+            return False
+        items = product.xpay_items.all()
+        return not items or any(
+            item.price_fen >= price_fen and item.state != XpayItem.State.FAILED for item in items
+        )
 
 
 def channel_table(platform: str) -> ChannelTable:
@@ -130,18 +138,30 @@ def channel_table(platform: str) -> ChannelTable:
 
 
 def usable_item(product: Product, price_fen: int, platform: str) -> XpayItem | None:
-    """The published item that sells `product` for exactly `price_fen` on this platform now."""
-    wechat = settings.KPAY.wechat
-    if not wechat.xpay_offer_id:
-        return None
-    if not rules.virtual_possible(platform, price_fen, wechat.xpay_env):
+    """The published item that can sell `product` for `price_fen` on this platform now.
+
+    The one of exactly that price, else the next dearer one: it is then sold for less
+    (`activitySellingPrice`).
+    """
+    if not _virtual_possible(price_fen, platform):
         return None
     at = clock.now()
-    for item in product.xpay_items.all():
-        usable_at = item.usable_at if item.state == XpayItem.State.PUBLISHED else None
-        if item.price_fen == price_fen and usable_at is not None and usable_at <= at:
-            return item
-    return None
+    usable = [
+        item
+        for item in product.xpay_items.all()
+        if item.state == XpayItem.State.PUBLISHED
+        and item.usable_at is not None
+        and item.usable_at <= at
+        and item.price_fen >= price_fen
+    ]
+    return min(usable, key=lambda item: (item.price_fen, item.pk), default=None)
+
+
+def _virtual_possible(price_fen: int, platform: str) -> bool:
+    wechat = settings.KPAY.wechat
+    if not wechat.xpay_offer_id:
+        return False
+    return rules.virtual_possible(platform, price_fen, wechat.xpay_env)
 
 
 def attempt(out_trade_no: str) -> Payment | None:

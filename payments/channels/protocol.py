@@ -24,6 +24,7 @@ class Prepare:
     expires_at: datetime
     client_ip: str = ""
     item_id: str = ""  # the published item, for channels that sell items
+    item_fen: int = 0  # and its published price, which may be above the amount
 
 
 @dataclass(frozen=True)

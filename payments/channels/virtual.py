@@ -54,7 +54,7 @@ _WRONG_OPENID = "268490001"
 
 
 class VirtualChannel:
-    """`wx.requestVirtualPayment`: one published item of exactly the price that is to be paid."""
+    """`wx.requestVirtualPayment`: one published item, sold for the amount that is to be paid."""
 
     traits = Traits(asks_payer=True, good_for=timedelta(days=365), sells_items=True, closes=False)
 
@@ -63,7 +63,8 @@ class VirtualChannel:
         return {
             "out_trade_no": order.out_trade_no,
             "item_id": order.item_id,
-            "price_fen": order.amount_fen,
+            "price_fen": order.item_fen,
+            "selling_fen": order.amount_fen,
             "env": client.env,
         }
 
@@ -73,6 +74,7 @@ class VirtualChannel:
                 out_trade_no=prepared["out_trade_no"],
                 product_id=prepared["item_id"],
                 price_fen=prepared["price_fen"],
+                selling_fen=prepared["selling_fen"],
                 quantity=1,
                 session_key=session_key,
             )

@@ -83,7 +83,7 @@ def _way(order: Order, channel: str) -> tuple[PayChannel, XpayItem | None]:
 def allowed_channels(order: Order) -> list[str]:
     """Channels that every line may be paid through on the order's platform.
 
-    `virtual` is among them when a published item costs exactly what the order costs.
+    `virtual` is among them when a published item can be sold for what the order costs.
     """
     return _allowed(order, _item(order))
 
@@ -104,10 +104,10 @@ def _lines(order: Order) -> list[OrderLine]:
 
 
 def _item(order: Order) -> XpayItem | None:
-    """The item that sells this order: xpay takes one thing of one published price (B2).
+    """The item that sells this order: xpay takes one published thing (B2).
 
     All lines are of one product (a bundle is several), one piece, and an item of that product
-    costs what is payable after every reduction.
+    costs no less than what is payable after every reduction.
     """
     lines = _lines(order)
     one = len({line.product_id for line in lines}) == 1
@@ -155,6 +155,7 @@ def _prepare(
                 expires_at=max(order.expires_at, payment.created_at + _SHORTEST),
                 client_ip=client_ip,
                 item_id=item.item_id if item else "",
+                item_fen=item.price_fen if item else 0,
             )
         )
     except WeChatRefused as refused:

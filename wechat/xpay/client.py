@@ -109,9 +109,12 @@ class XpayClient:
         price_fen: int,
         quantity: int,
         session_key: str,
+        selling_fen: int | None = None,
         attach: str = "",
     ) -> dict[str, str]:
         """What `wx.requestVirtualPayment` takes, signed now. No network.
+
+        `price_fen` is the published price of one, `selling_fen` what is asked for it (None: that).
 
         Good while the session key is the user's newest; the platform says -15005 or -15007 to
         the client after that, and the user logs in again.
@@ -122,6 +125,7 @@ class XpayClient:
             out_trade_no=out_trade_no,
             product_id=product_id,
             price_fen=price_fen,
+            selling_fen=selling_fen,
             quantity=quantity,
             attach=attach,
         )
