@@ -1,5 +1,6 @@
 """Virtual payment: items and their prices, sessions, numbers, Apple, refunds."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -72,22 +73,32 @@ def test_a_new_price_is_published_by_itself_and_sold_after_the_quiet_period(
     sandbox, person, course
 ):
     product = course(price_fen=5900, channels=["jsapi", "virtual"])
+    order = order_for(person, product, "ios")
     assert XpayItem.objects.get().state == "draft"
-    assert shown(person, product) == (["jsapi"], 5900)
-    assert shown(person, product, "ios") == ([], None)
+    assert shown(person, product, "ios") == (["virtual"], 5900)
 
     sweep(sandbox)
     item = XpayItem.objects.get()
-    early = shown(person, product, "ios")
-    sandbox.advance(1800)
+    early = start(person, order, "virtual")
+    sandbox.advance(1800 - 4 * 45)
+    sandbox.advance(4 * 45)
 
     assert (item.state, item.item_id) == ("published", item_name(product.pk, 5900))
-    assert early == ([], None)
-    assert shown(person, product, "ios") == (["virtual"], 5900)
+    assert code(early) == (409, "virtual_item_missing")
     order = order_for(person, product, "ios")
     pays(sandbox, person, started(person, order, "virtual"), platform="ios")
     assert status_of(order) == "paid"
     assert sandbox.state()["virtual_items"][0]["published_price_fen"] == 5900
+
+
+def test_what_can_not_be_published_is_not_shown_where_nothing_else_is_allowed(
+    sandbox, person, course
+):
+    product = course(price_fen=5900, channels=["jsapi", "virtual"])
+    XpayItem.objects.update(state="failed")
+
+    assert shown(person, product, "ios") == ([], None)
+    assert shown(person, product, "android") == (["jsapi"], 5900)
 
 
 def test_an_item_made_by_hand_counts_at_the_price_it_was_named_for(sandbox, person, product):
@@ -95,7 +106,7 @@ def test_an_item_made_by_hand_counts_at_the_price_it_was_named_for(sandbox, pers
 
     priced(product, 4900)
 
-    assert shown(person, product, "ios") == ([], None)
+    assert shown(person, product, "ios") == (["virtual"], 4900)
     items = {i.price_fen: (i.item_id, i.state) for i in XpayItem.objects.all()}
     assert items == {
         9900: ("course_1", "published"),
@@ -182,10 +193,23 @@ def test_an_item_published_by_hand_is_sold_at_once(sandbox, person, course):
 # --- what may be paid so
 
 
-def test_a_coupons_price_has_no_item_and_the_refusal_names_what_is_left(sandbox, person, product):
+def test_a_coupon_lowers_the_price_at_which_the_item_is_sold(sandbox, person, product):
     template = coupon_template_save(key="t", title="券", discount_fen=900, budget_count=9)
     coupon = coupon_claim(user_id=person.user.pk, template_id=template.pk)
     order = order_for(person, product, coupon_id=coupon.pk)
+
+    begun = started(person, order, "virtual")
+    pays(sandbox, person, begun)
+
+    signed = json.loads(begun["params"]["signData"])
+    assert (signed["goodsPrice"], signed["activitySellingPrice"]) == (9900, 9000)
+    assert status_of(order) == "paid"
+    assert payment_of(begun).amount_fen == 9000
+
+
+def test_above_every_item_the_refusal_names_what_is_left(sandbox, person, product):
+    dearer = priced(product, 12_000)
+    order = order_for(person, dearer)
 
     reply = start(person, order, "virtual")
 
