@@ -250,6 +250,8 @@ def _production_check(kpay: KpaySettings) -> None:
         missing.append("KPAY_PUBLIC_BASE_URL (https://…)")
     if not text("DATABASE_URL"):
         missing.append("DATABASE_URL")
+    if wechat.xpay_offer_id and wechat.xpay_env:
+        missing.append("KPAY_XPAY_ENV=0 (1 sells for test money)")
     if missing:
         raise ImproperlyConfigured("production needs " + ", ".join(missing))
 

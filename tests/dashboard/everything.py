@@ -92,6 +92,9 @@ def _payments(number: int, user: User) -> None:
     plan = make_product(kind="plan", scope="membership:vip")
     payments.Plan.objects.create(product=plan, period="month", key=f"plan{number}")
     payments.ChannelRule.objects.create(platform=f"p{number}", channel="jsapi")
+    payments.XpayItem.objects.create(
+        product=plan, item_id=f"item{number}", price_fen=number, state="failed", last_error="x"
+    )
     payments.Entitlement.objects.create(
         user=user, scope="course:1", source="order", source_ref=order.no, valid_from=now
     )
