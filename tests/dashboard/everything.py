@@ -98,6 +98,7 @@ def _payments(number: int, user: User) -> None:
     payments.Entitlement.objects.create(
         user=user, scope="course:1", source="order", source_ref=order.no, valid_from=now
     )
+    _selling(number, user, order, refund, plan)
     journal = payments.Journal.objects.create(kind="payment", ref=f"J{number}")
     payments.Entry.objects.create(journal=journal, account="cash", amount_fen=9_900)
     payments.Entry.objects.create(journal=journal, account="revenue", amount_fen=-9_900)
@@ -115,6 +116,39 @@ def _payments(number: int, user: User) -> None:
     row = {"reconciliation": day, "number": f"T{number}"}
     payments.BillRow.objects.create(kind="payment", amount_fen=9_900, at=now, **row)
     payments.Discrepancy.objects.create(kind="amount", subject="payment", **row)
+
+
+def _selling(
+    number: int,
+    user: User,
+    order: payments.Order,
+    refund: payments.Refund,
+    plan: payments.Product,
+) -> None:
+    now, later = clock.now(), clock.now() + timedelta(days=1)
+    line = order.lines.get()
+    bundle = make_product(kind="bundle", scope="")
+    payments.BundleItem.objects.create(bundle=bundle, item=line.product)
+    payments.ShareRule.objects.create(scope=f"course:{number}", payee="7", share_bp=3000)
+    payments.LineShare.objects.create(line=line, payee="7", amount_fen=100)
+    payments.RefundPolicy.objects.create(product=plan, full_days=3)
+    offer = payments.GroupOffer.objects.create(product=plan, price_fen=100, size=2)
+    payments.Group.objects.create(
+        offer=offer, leader=user, price_fen=100, size=2, created_at=now, expires_at=later
+    )
+    payments.Gift.objects.create(
+        line=line,
+        number=number,
+        scope="course:1",
+        amount_fen=100,
+        code_hash=f"{number:032d}".encode(),
+        code_sealed="dev:" + "A" * 40,
+        refund=refund,
+        expires_at=later,
+    )
+    payments.Invoice.objects.create(
+        order=order, kind="personal", title="个人", email="a@b.cn", amount_fen=100
+    )
 
 
 def _feedback(number: int, user: User, course: Course, lesson: Lesson) -> None:

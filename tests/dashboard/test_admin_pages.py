@@ -130,6 +130,7 @@ FEW_ROWS = {
     *("auth.group", "content.category", "content.tag", "content.creator"),
     *("kernel.heartbeat", "payments.ledgeraccount", "payments.channelrule"),
     *("payments.refundline", "recommender.servingpointer", "recommender.tagdeletion"),
+    "payments.bundleitem",
 }
 
 
