@@ -41,6 +41,7 @@ MONEY = [
     *("payments.order", "payments.orderline", "payments.payment", "payments.refund"),
     *("payments.refundline", "payments.entitlement", "payments.journal", "payments.entry"),
     *("payments.ledgeraccount", "payments.platformevent", "payments.eventhandling"),
+    *("payments.group", "payments.gift", "payments.invoice", "payments.bundleitem"),
     *("payments.effect", "payments.quote", "incentives.coupon", "incentives.pointswallet"),
     *(
         "incentives.pointclawback",
