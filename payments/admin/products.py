@@ -123,6 +123,7 @@ class BundleItemAdmin(ReadOnlyAdmin[BundleItem]):
     """Which bundles hold what; changed on the bundle's own page."""
 
     list_display = ("bundle", "item", "position")
+    list_filter = ("bundle__active",)
     search_fields = ("bundle__title", "item__title")
     list_select_related = ("bundle", "item")
 

@@ -12,6 +12,7 @@ from experiments.models import Arm, Experiment, Exposure
 from feedback import models as feedback
 from incentives import models as incentives
 from kernel import clock
+from kernel.ids import token_hash
 from kernel.models import Heartbeat, IdempotencyKey, OutboxRow, StaffAction
 from messaging.models import MessageEvent, OutboundMessage
 from payments import models as payments
@@ -28,6 +29,7 @@ def fill(number: int) -> None:
     course, lesson = _content(number, user)
     _people(number, user)
     _payments(number, user)
+    _selling(number, user)
     _feedback(number, user, course, lesson)
     _incentives(number, user)
     _recommender(number, user, course)
@@ -148,6 +150,30 @@ def _selling(
     )
     payments.Invoice.objects.create(
         order=order, kind="personal", title="个人", email="a@b.cn", amount_fen=100
+    )
+
+
+def _selling(number: int, user: User) -> None:
+    now = clock.now()
+    later = now + timedelta(days=1)
+    bundle = make_product(kind="bundle")
+    payments.BundleItem.objects.create(bundle=bundle, item=make_product())
+    offer = payments.GroupOffer.objects.create(product=make_product(), price_fen=500, size=2)
+    payments.Group.objects.create(
+        offer=offer, leader=user, price_fen=500, size=2, created_at=now, expires_at=later
+    )
+    order = make_order(now, user=user)
+    payments.Gift.objects.create(
+        line=order.lines.get(),
+        number=1,
+        scope="course:1",
+        amount_fen=9_900,
+        code_hash=token_hash(f"gift{number}"),
+        code_sealed="sealed",
+        expires_at=later,
+    )
+    payments.Invoice.objects.create(
+        order=order, kind="personal", title="林小满", email="lin@example.com", amount_fen=9_900
     )
 
 

@@ -42,6 +42,7 @@ MONEY = [
     *("payments.refundline", "payments.entitlement", "payments.journal", "payments.entry"),
     *("payments.ledgeraccount", "payments.platformevent", "payments.eventhandling"),
     *("payments.reconciliation", "payments.billrow", "payments.discrepancy"),
+    *("payments.group", "payments.gift", "payments.invoice", "payments.bundleitem"),
     *("payments.effect", "payments.quote", "incentives.coupon", "incentives.pointswallet"),
     *(
         "incentives.pointclawback",

@@ -14,6 +14,7 @@ from payments.models import BundleItem, Entitlement, OrderLine, Product, Refund
 from payments.services import bundle_set, order_make, quote_make
 from payments.services.fulfilment import payment_succeeded
 from payments.services.refunds import refund_request, refund_told
+from payments.services.refunds.policy import standings
 from tests.builders import client_for
 from tests.payments.conftest import attempt, broken, money_for, pay, sums
 
@@ -350,3 +351,19 @@ def test_a_part_goes_back_alone_and_the_rest_with_all_of_it(buyer, course, bundl
     order.refresh_from_db()
     assert (order.status, order.refunded_fen) == ("refunded", 10000)
     assert broken() == []
+
+
+def test_of_a_membership_in_a_bundle_the_time_that_is_over_is_used(course, plan, bundle, pending):
+    order = pending(bundle(course(price_fen=3000), plan("month", 3000).product, price_fen=4000))
+    payment = pay(order)
+    order.refresh_from_db()
+    now = clock.now()
+    Entitlement.objects.filter(scope="membership:vip").update(
+        valid_from=now - timedelta(days=15), valid_until=now + timedelta(days=15)
+    )
+
+    seen = standings(
+        order=order, payment=payment, lines=list(order.lines.order_by("line_no")), gifts=[], at=now
+    )
+
+    assert [standing.used_bp for standing in seen] == [0, 5000]

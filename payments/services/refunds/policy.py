@@ -101,7 +101,7 @@ def _gift_standing(line: OrderLine, left: int, pieces: tuple[Gift, ...]) -> Stan
 
 def _used_bp(order: Order, line: OrderLine, period: Entitlement | None, at: datetime) -> int:
     """Of a membership the time that is over, of anything else what was watched."""
-    if line.kind == Product.Kind.PLAN:
+    if line.period:
         if period is None:
             return 0
         return refund_rules.elapsed_bp(period.valid_from, period.valid_until, at)
@@ -131,7 +131,7 @@ def _of_row(row: RefundPolicy) -> Policy:
 
 
 def _periods(order: Order, lines: Sequence[OrderLine]) -> dict[str, Entitlement]:
-    scopes = [line.scope for line in lines if line.kind == Product.Kind.PLAN]
+    scopes = [line.scope for line in lines if line.period]
     if not scopes:
         return {}
     rows = Entitlement.objects.filter(
