@@ -13,8 +13,9 @@ from payments.errors import AlreadyOwned, BundleRefused, NotSoldHere
 from payments.models import BundleItem, Entitlement, OrderLine, Product, Refund
 from payments.services import bundle_set, order_make, quote_make
 from payments.services.fulfilment import payment_succeeded
+from payments.services.refunds import refund_request, refund_told
 from tests.builders import client_for
-from tests.payments.conftest import attempt, money_for, pay, sums
+from tests.payments.conftest import attempt, broken, money_for, pay, sums
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +45,19 @@ def part(list_fen, price_fen=None, number=1, owned=False):
 
 def lines_of(bundle, parts, own_scope=False):
     return [rules.price_line(i) for i in bundles.exploded(bundle, parts, own_scope=own_scope)]
+
+
+def succeed(refund):
+    """The platform says that the money has gone back."""
+    facts = rules.RefundFacts(
+        refund.out_refund_no,
+        refund.payment.out_trade_no,
+        f"50{refund.pk}",
+        "SUCCESS",
+        refund.amount_fen,
+        None,
+    )
+    refund_told(refund_id=refund.pk, facts=facts)
 
 
 def steps(line):
@@ -318,3 +332,21 @@ def test_a_bundle_is_priced_in_a_fixed_number_of_queries(
     # savepoint, products, rules of the platform, contents, what is owned, the quote, release
     with django_assert_num_queries(9):
         quote_make(user=buyer, items=items, platform="android")
+
+
+def test_a_part_goes_back_alone_and_the_rest_with_all_of_it(buyer, course, bundle, pending):
+    first, second = course(price_fen=9900), course(price_fen=4900)
+    order = pending(bundle(first, second, price_fen=10000, scope="course:777"))
+    pay(order)
+    everything = {first.scope, second.scope, "course:777"}
+
+    succeed(refund_request(order_id=order.pk, by=buyer, reason="只退一门",
+                           lines=[{"line_no": 1, "amount_fen": 6689}]))  # fmt: skip
+    kept = selectors.entitled_scopes(buyer.pk)
+    succeed(refund_request(order_id=order.pk, by=buyer, reason="全退"))
+
+    assert kept == everything - {first.scope}
+    assert selectors.entitled_scopes(buyer.pk) == set()
+    order.refresh_from_db()
+    assert (order.status, order.refunded_fen) == ("refunded", 10000)
+    assert broken() == []

@@ -1,6 +1,7 @@
 """Gifts: codes for others, claimed once, returned when nobody claims them."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -279,6 +280,18 @@ def test_the_api_of_a_gift(buyer, course):
 )
 def test_bad_gifts_are_refused(buyer, course, fields):
     assert http_gift(client_for(buyer), course(), **fields).status_code == 400
+
+
+def test_guesses_of_codes_are_counted(settings, buyer, course, giving):
+    settings.KPAY = replace(settings.KPAY, rate_limits=True)
+    (gift,) = giving(course())
+    http = client_for(make_learner())
+
+    replies = [http.get("/api/v1/gifts/wrong").status_code for _ in range(20)]
+    right = http.post(f"/api/v1/gifts/{code_of(gift)}/claim")
+
+    assert replies == [404] * 20
+    assert right.status_code == 429
 
 
 def test_a_gift_order_needs_its_key(buyer, course):
