@@ -11,7 +11,16 @@ from kernel import clock, outbox
 from kernel.errors import NotFound
 from payments import selectors, tasks
 from payments.errors import AlreadyInGroup, AlreadyOwned, GroupFull, GroupOver, NotSoldHere
-from payments.models import Entitlement, Group, GroupOffer, Order, Payment, Product, Refund
+from payments.models import (
+    Entitlement,
+    Group,
+    GroupOffer,
+    Order,
+    Payment,
+    Product,
+    Refund,
+    XpayItem,
+)
 from payments.rules import RefundFacts
 from payments.services import order_end
 from payments.services.fulfilment import payment_succeeded
@@ -333,6 +342,7 @@ def test_late_money_of_who_sits_there_again_goes_back(buyer, offer):
 
 def test_the_api_of_a_group(buyer, offer):
     made = offer(size=2, hours=5)
+    XpayItem.objects.update(state="published", usable_at=made.created_at)  # sold on ios too
     http, friend = client_for(buyer), make_learner()
     key = {"Idempotency-Key": "g"}
     body = {"product_id": str(made.product_id), "platform": "android"}
