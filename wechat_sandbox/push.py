@@ -251,7 +251,7 @@ def _plain_signature(
 
 
 def _address(sandbox: Sandbox, account: Account) -> str:
-    return f"{sandbox.target}/wechat/{account.kind}/callback"
+    return f"{sandbox.state.settings.push_target or sandbox.target}/wechat/{account.kind}/callback"
 
 
 def _turned(text: str) -> str:

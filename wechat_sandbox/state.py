@@ -190,6 +190,7 @@ class Settings:
     # The mini-program's message server, for what the platform itself pushes there.
     mp_push_xml: bool = False
     mp_push_plain: bool = False
+    push_target: str = ""  # http://host:port that gets the pushes; empty: the product
     xpay_ios: bool = True  # Apple's way of paying is opened
     # An item that was never uploaded counts as published by hand, at the price it is first sold at.
     xpay_console_items: bool = True

@@ -125,6 +125,8 @@ NOTICE_HEADERS = {
         "ELLwXvV1VEA1IBLX70xptjL8hrfUjEE8kkry6yNJTHZRU8CAc7qHli2Ng1V1qb9ARbK8A3ThmFmPQvRGrapI/jS2"
         "laKKgYUmfdEdkNO6B2Cke5e8VTxY406ArAmQ90GAihDwIcb16TQMnzCMBoutnwZKNiKRACrFmtxw2Q=="
     ),
+    # Not in the example and not signed, but in every notice of the platform.
+    "Wechatpay-Signature-Type": "WECHATPAY2-SHA256-RSA2048",
 }
 NOTICE = (
     '{"id":"3119dfba-e649-5eec-ab1e-3412bc4d2e17","create_time":"2021-06-24T16:37:26+08:00",'

@@ -12,7 +12,6 @@ from wechat.errors import WeChatNotConfigured, WeChatNotNow, WeChatRefused
 from wechat.models import PlatformToken
 from wechat.mp import mp_client
 from wechat.oa import oa_client
-from wechat.transport import Breaker
 
 STABLE = "/cgi-bin/stable_token"
 
@@ -167,18 +166,3 @@ def test_chinese_goes_out_as_it_is(sandbox):
         oa_client().send_custom_text(person["oa_openid"], "你好")
 
     assert refused.value.wechat_code == "45015"
-
-
-def test_the_breaker_opens_after_ten_failures_in_a_row_only():
-    breaker = Breaker()
-    for _ in range(9):
-        breaker.note(ok=False)
-    breaker.note(ok=True)
-    breaker.note(ok=False)
-    breaker.check()
-
-    for _ in range(9):
-        breaker.note(ok=False)
-
-    with pytest.raises(WeChatNotNow):
-        breaker.check()

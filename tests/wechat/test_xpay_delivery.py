@@ -7,7 +7,6 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from kernel.ids import new_no
-from tests import ports
 from wechat.mp import mp_client
 from wechat.push import verify_and_parse
 from wechat.xpay import (
@@ -50,7 +49,8 @@ class Door:
             def log_message(self, *_):
                 return
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", ports.WEB_PORT), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
         self.thread.start()
 
@@ -61,8 +61,9 @@ class Door:
 
 
 @pytest.fixture
-def door():
+def door(sandbox):
     opened = Door()
+    sandbox.settings(push_target=opened.address)
     yield opened
     opened.stop()
 
