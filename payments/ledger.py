@@ -8,7 +8,7 @@ from django.db import connection
 from kernel import clock
 from kernel.errors import InvariantBroken
 from kernel.locks import LockRank, note_rank
-from payments.models import Entry, Journal
+from payments.models import Journal
 
 REVENUE = "revenue"
 DISCOUNTS = "discounts"
@@ -17,6 +17,19 @@ SUSPENSE = "suspense"
 CREATOR_SHARE = "creator_share"
 # Prefixes of accounts of one party each, which store their balance.
 STORED = ("creator_payable:",)
+
+# One statement: every sale waits for its round trips.
+_POST = """
+WITH posted AS (
+    INSERT INTO payments_journal (kind, ref, memo, posted_at) VALUES (%s, %s, %s, %s)
+    RETURNING id
+)
+INSERT INTO payments_entry (journal_id, account, amount_fen)
+SELECT posted.id, side.account, side.amount_fen
+FROM posted, unnest(%s::text[], %s::bigint[]) WITH ORDINALITY AS side (account, amount_fen, place)
+ORDER BY side.place
+RETURNING journal_id
+"""
 
 _ADD = """
 INSERT INTO payments_ledgeraccount (code, balance_fen, may_be_negative) VALUES (%s, %s, true)
@@ -50,16 +63,17 @@ def post(*, kind: str, ref: str, sides: Sequence[Side], memo: str = "") -> Journ
     moved = [side for side in sides if side.amount_fen]
     if sum(side.amount_fen for side in moved) or len(moved) < 2:
         raise InvariantBroken(f"journal {kind} {ref} does not balance")
-    journal = Journal.objects.create(kind=kind, ref=ref, memo=memo, posted_at=clock.now())
-    Entry.objects.bulk_create(
-        Entry(journal=journal, account=side.account, amount_fen=side.amount_fen) for side in moved
-    )
+    accounts, amounts = [list(column) for column in zip(*moved, strict=True)]
+    at = clock.now()
+    with connection.cursor() as cursor:
+        cursor.execute(_POST, [kind, ref, memo, at, accounts, amounts])
+        journal_id = cursor.fetchone()[0]
     stored = sorted(side for side in moved if side.account.startswith(STORED))
     if stored:
         note_rank(LockRank.LEDGER_ACCOUNT)
         with connection.cursor() as cursor:
             cursor.executemany(_ADD, stored)
-    return journal
+    return Journal(pk=journal_id, kind=kind, ref=ref, memo=memo, posted_at=at)
 
 
 def post_sale(
