@@ -14,7 +14,6 @@ import argparse
 import random
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from psycopg import sql
 from devstack.postgres import EmbeddedPostgres
 from devstack.processes import pick_port
 from devstack.prove.notifies import Log, buy
-from devstack.prove.stage import COMMANDS, Stage, stage
+from devstack.prove.stage import COMMANDS, Stage, crew, stage
 from devstack.prove.verdict import clean, judge, lost, settle
 
 PG_PORT = 54400
@@ -111,8 +110,8 @@ def _run(
     log = Log()
     havoc = Havoc(place, server, script(orders, counts, seed), log)
     began = time.monotonic()
-    with ThreadPoolExecutor(clients) as crew:
-        buying = [crew.submit(buy, place, shop, n, "normal", log) for n in range(orders)]
+    with crew(clients) as hands:
+        buying = [hands.submit(buy, place, shop, n, "normal", log) for n in range(orders)]
         while not all(one.done() for one in buying):
             havoc.step()
             time.sleep(0.05)

@@ -13,12 +13,11 @@ import random
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from devstack.prove.stage import Shop, Stage, stage
+from devstack.prove.stage import Shop, Stage, crew, stage
 from devstack.prove.verdict import clean, judge, settle
 
 # kind → (share of the notifies, its other fields); together about 30 %.
@@ -105,9 +104,10 @@ def _run(place: Stage, *, orders: int, seed: int, clients: int) -> dict[str, Any
     )
     log = Log()
     began = time.monotonic()
-    with ThreadPoolExecutor(clients) as crew:
+    with crew(clients) as hands:
         for done in [
-            crew.submit(buy, place, shop, n, kind, log) for n, kind in enumerate(plan(orders, seed))
+            hands.submit(buy, place, shop, n, kind, log)
+            for n, kind in enumerate(plan(orders, seed))
         ]:
             done.result()
     took = time.monotonic() - began

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,16 @@ class Stage:
         pairs = zip(people["openids"], people["tokens"], people["user_ids"], strict=True)
         shoppers = [Shopper(self.web, openid, token, user_id) for openid, token, user_id in pairs]
         return Shop(shoppers, people["products"], price_fen)
+
+
+@contextmanager
+def crew(size: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads; when the block is left early, what they have not begun is forgotten."""
+    pool = ThreadPoolExecutor(size)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
