@@ -31,6 +31,7 @@ KINDS = (
     "impression",
 )
 KIND_CODES = {kind: code for code, kind in enumerate(KINDS)}
+VERIFIED = len(KINDS)  # code of learning that the server saw itself; no event that a file can tell
 
 
 def _hash(raw: bytes) -> int:

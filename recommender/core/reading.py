@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recommender.core.cleaning import Log
 from recommender.core.data import (
     KIND_CODES,
     IdMap,
@@ -80,7 +81,8 @@ class Dataset:
 
     `interactions` holds every event but impressions, the first of each (user, item).
     `ratings` holds the rating events alone. Both share the id maps: all users of
-    interactions.csv, and all items of both files.
+    interactions.csv, and all items of both files. `log` keeps every event but impressions, by
+    user and item row, where it was asked for.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Dataset:
     ratings: Interactions
     table: ItemTable
     report: ReadReport
+    log: Log | None = None
 
 
 @dataclass
@@ -101,7 +104,9 @@ class _Columns:
     time: list[float] = field(default_factory=list)
 
 
-def read_dataset(folder: str | Path, *, strict: bool = False, now: float | None = None) -> Dataset:
+def read_dataset(
+    folder: str | Path, *, strict: bool = False, now: float | None = None, keep_log: bool = False
+) -> Dataset:
     """Read a dataset folder; bad rows are reported with file and line, and skipped.
 
     `now` (Unix seconds) bounds timestamps. DatasetError when the folder or interactions.csv is
@@ -120,11 +125,15 @@ def read_dataset(folder: str | Path, *, strict: bool = False, now: float | None 
     described = _read_items(root / "items.csv", report)
     for item in described:
         columns.items.setdefault(item, len(columns.items))
-    return _assembled(root.name, columns, described, report)
+    return _assembled(root.name, columns, described, report, keep_log)
 
 
 def _assembled(
-    name: str, columns: _Columns, described: dict[str, list[str]], report: ReadReport
+    name: str,
+    columns: _Columns,
+    described: dict[str, list[str]],
+    report: ReadReport,
+    keep_log: bool,
 ) -> Dataset:
     users, items = IdMap.from_ids(columns.users), IdMap.from_ids(columns.items)
     kinds = np.array(columns.kind, np.uint8)
@@ -152,7 +161,16 @@ def _assembled(
     report.duplicates = int(np.count_nonzero(events)) - len(interactions)
     rated = events & (kinds == KIND_CODES["rating"]) & ~np.isnan(columns.value)
     table = _item_table(list(columns.items), described)
-    return Dataset(name, interactions, chosen(rated), table, report)
+    log = None
+    if keep_log:
+        log = Log.of(
+            np.array(columns.user, np.int64)[events],
+            np.array(columns.item, np.int64)[events],
+            kinds[events],
+            np.array(columns.value, np.float32)[events],
+            times[events],
+        )
+    return Dataset(name, interactions, chosen(rated), table, report, log)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
