@@ -119,11 +119,11 @@ def columns(parts: Iterator[list[tuple[Any, ...]]]) -> Log:
     """One array per column; `users` and `items` are table keys, time 0 is an unknown one."""
     found: list[list[NDArray[Any]]] = [[np.empty(0, kind)] for kind in COLUMNS]
     for rows in parts:
-        for kept, values, kind in zip(found, zip(*rows, strict=True), COLUMNS, strict=True):
+        for kept, told, kind in zip(found, zip(*rows, strict=True), COLUMNS, strict=True):
             if kind is np.float32:  # None is NaN
-                kept.append(np.array(values, np.float64).astype(np.float32))
+                kept.append(np.array(told, np.float64).astype(np.float32))
             else:
-                kept.append(np.array(values, kind))
+                kept.append(np.array(told, kind))
     users, items, kinds, values, times, trusted, own, seconds = map(np.concatenate, found)
     times[times <= 0] = np.nan  # imported without
     return Log(users, items, kinds, values, times, trusted, own, seconds)

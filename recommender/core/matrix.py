@@ -115,7 +115,7 @@ def weighted(
     part, pair = log.take(used), order[places[used]] if len(wanted) else places[used]
     known = part.times[~np.isnan(part.times)]
     strengths = event_strengths(part, config, float(known.max()) if len(known) else 0.0)
-    summed = np.bincount(pair, strengths, len(wanted))
+    summed: Float64 = np.bincount(pair, strengths, len(wanted)).astype(np.float64)
     stars = np.full(len(wanted), np.nan)
     rated = np.flatnonzero(part.kinds == KIND_CODES["rating"])
     rated = rated[np.argsort(np.nan_to_num(part.times[rated], nan=-1.0), kind="stable")]

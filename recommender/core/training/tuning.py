@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from recommender.core.data import Interactions
+from recommender.core.data import Float64, Interactions
 from recommender.core.errors import BadParams, TrainingDiverged
+from recommender.core.matrix import SPACE as MATRIX_SPACE
 from recommender.core.metrics import mean_gain
+from recommender.core.preparing import MATRIX, Preparation, earlier, without_matrix
 from recommender.core.training.auto import ENOUGH_USERS, validation_split
 from recommender.core.training.base import FitOptions
 from recommender.core.training.registry import make_trainer
 
+MATRIX_SHARE = 0.5  # of the draws that weigh events; the others take every pair for 1
 SPACES: dict[str, dict[str, tuple[float, ...]]] = {
     "popular": {"half_life_days": (0, 3, 7, 14, 30, 60, 120, 365)},
     "recent": {"half_life_days": (1, 2, 3, 5, 7, 14, 21)},
@@ -54,11 +57,15 @@ def tuned(
     interactions: Interactions,
     trials: int,
     options: FitOptions,
+    preparation: Preparation | None = None,
+    until: Float64 | None = None,
 ) -> dict[str, Any]:
     """`params` with the best of `trials` draws for whatever they leave open; seeded.
 
-    The first trial is the defaults. BadParams for a model without a search space (`auto` chooses
-    by itself) or when no user can be held out.
+    The first trial is the defaults. Where the events behind `interactions` are at hand, half of
+    the draws weigh them by a drawn interaction matrix; no event after `until` is looked at.
+    BadParams for a model without a search space (`auto` chooses by itself) or when no user can
+    be held out.
     """
     if name not in SPACES:
         raise BadParams(f"{name} cannot be tuned; models that can: {', '.join(SPACES)}")
@@ -68,16 +75,22 @@ def tuned(
     metric, k = ("ndcg", 10) if interactions.times is not None else ("recall", 20)
     rng = np.random.default_rng(options.seed)
     told = replace(options, held=split.held, on_progress=None, checkpoint_dir=None)
+    preparation = preparation or Preparation()
     best, best_value = dict(params), -1.0
     for trial in range(trials):
-        drawn = {key: _drawn(rng, choices) for key, choices in SPACES[name].items() if trial}
+        drawn: dict[str, Any] = {
+            key: _drawn(rng, choices) for key, choices in SPACES[name].items() if trial
+        }
+        if trial and preparation.log is not None and rng.random() < MATRIX_SHARE:
+            drawn[MATRIX] = {key: _drawn(rng, choices) for key, choices in MATRIX_SPACE.items()}
         tried = {**drawn, **params}
+        train = preparation.weighed(split.train, tried, earlier(until, split.until))
         try:
-            model = make_trainer(name, tried).fit(split.train, told)
+            model = make_trainer(name, without_matrix(tried)).fit(train, told)
         except TrainingDiverged:
             value = -1.0  # a divergent draw is simply not the best one
         else:
-            value = mean_gain(model, split.train, split.held, k, metric)
+            value = mean_gain(model, train, split.held, k, metric)
         options.tell(trial + 1, trials, {f"{metric}@{k}": value})
         if value > best_value:
             best, best_value = tried, value
