@@ -58,3 +58,21 @@ def cleaning_lines(report: Mapping[str, Any]) -> list[str]:
         told = "，".join(f"{said.get(k, k)} {v:g}" for k, v in report["thresholds"].items())
         lines.append(_("阈值：%(told)s。原始行为一条不删。") % {"told": told})
     return lines
+
+
+def lineage_lines(lineage: Mapping[str, Any]) -> list[str]:
+    """What a run came from, one sentence a line."""
+    lines = []
+    if "resumed_from" in lineage:
+        lines.append(_("从中断的任务 #%(run)s 的检查点继续。") % {"run": lineage["resumed_from"]})
+    drifted = lineage.get("drift", [])
+    lines += [_("漂移：%(text)s") % {"text": signal.get("text", "")} for signal in drifted]
+    if "matrix" in lineage:
+        told = "，".join(f"{name} {value:g}" for name, value in lineage["matrix"].items())
+        lines.append(_("交互矩阵：%(told)s") % {"told": told})
+    if "packages" in lineage:
+        told = "，".join(f"{name} {version}" for name, version in lineage["packages"].items())
+        lines.append(_("软件版本：%(told)s") % {"told": told})
+    if "threads" in lineage:
+        lines.append(_("训练线程：%(n)s") % {"n": lineage["threads"]})
+    return lines

@@ -121,7 +121,7 @@ def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
     }
     (row,) = sql.rows(STATE_SQL, values)
     past, done, hidden, less_like, scopes, pointer, fatigue, deleted = row
-    liked, disliked, touched = _opinions(orjson.loads(past) if past else [])
+    liked, disliked, touched = opinions(orjson.loads(past) if past else [])
     finished = frozenset(done or [])
     version, path = pointer or (None, None)
     tired = orjson.loads(fatigue) if fatigue else {}
@@ -132,7 +132,7 @@ def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
         done=finished,
         hidden=frozenset(hidden or []),
         less_like=frozenset(less_like or []),
-        owned=_courses(scopes or []),
+        owned=courses_of(scopes or []),
         scopes=frozenset(scopes or []),
         deleted_tags=frozenset(deleted or []),
         fatigue={int(course): (times, passed) for course, (times, passed) in tired.items()},
@@ -141,12 +141,12 @@ def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
     )
 
 
-def _courses(scopes: list[str]) -> frozenset[int]:
+def courses_of(scopes: list[str]) -> frozenset[int]:
     numbers = (scope.removeprefix("course:") for scope in scopes if scope.startswith("course:"))
     return frozenset(int(number) for number in numbers if number.isdigit())
 
 
-def _opinions(past: list[list[Any]]) -> tuple[list[Liked], list[int], frozenset[int]]:
+def opinions(past: list[list[Any]]) -> tuple[list[Liked], list[int], frozenset[int]]:
     """Liked courses (oldest first), disliked ones (newest first), and all that were touched.
 
     Of several events on a course the strongest counts and gives the reason, at the time of the

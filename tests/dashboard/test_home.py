@@ -43,7 +43,7 @@ def test_an_empty_shop_shows_zeros(signed_in):
         "active": "0",
         "click_rate": "—",
     }
-    assert [line.count for line in page.context["waiting"]] == [0] * 8
+    assert [line.count for line in page.context["waiting"]] == [0] * 9
     assert "还没有上线的模型" in page.content.decode()
 
 

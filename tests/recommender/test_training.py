@@ -90,7 +90,8 @@ def test_a_worse_model_is_rejected_and_the_old_one_goes_on(shop, model_dir):
     run = trained("popular")
 
     assert run.status == "rejected"
-    assert [c["name"] for c in run.gate if not c["passed"]] == ["against_serving"]
+    refused = [c["name"] for c in run.gate if not c["passed"]]
+    assert refused == ["against_item_knn", "against_serving"]
     assert run.baseline_metrics["ndcg@10"] == good.metrics["ndcg@10"]
     assert pointer() == good.version
     assert [p.name for p in model_dir.iterdir()] == [good.version]
@@ -160,7 +161,21 @@ def test_a_run_without_a_heartbeat_fails_and_the_dead_worker_can_move_nothing(sh
         version_publish(Candidate("late", "ease", "late"), run_id=run.pk, lease=lease)
     assert pointer() == good.version
     assert not ModelVersion.objects.filter(version="late").exists()
-    assert trained("ease").status == "succeeded"
+    successor = TrainingRun.objects.get(resumes=run)
+    assert (successor.status, successor.attempt, successor.model_name) == ("queued", 2, "ease")
+    assert training_run(successor.pk) == "succeeded"
+
+
+def test_a_training_that_kills_its_workers_is_given_up(shop):
+    run = training_queue(model="ease")
+    for attempt in (1, 2, 3):
+        assert run.attempt == attempt
+        silent(run)
+        assert runs_sweep_dead() == 1
+        run = TrainingRun.objects.order_by("pk").last()
+
+    assert TrainingRun.objects.count() == 3
+    assert set(TrainingRun.objects.values_list("status", flat=True)) == {"failed"}
 
 
 def test_a_run_that_beats_is_left_alone(shop):
@@ -181,6 +196,7 @@ def test_a_redelivered_task_of_a_dead_run_ends_as_failed(shop):
 
     run.refresh_from_db()
     assert (run.status, pointer()) == ("failed", None)
+    assert TrainingRun.objects.filter(status="queued", resumes=run).count() == 1
 
 
 def test_a_redelivered_task_of_a_finished_run_does_nothing(shop):
@@ -326,15 +342,18 @@ GOOD = {
     "ndcg@10": 0.5, "coverage@10": 0.5, "finite": 1.0, "spread": 1.0, "p95_ms": 1.0,
 }  # fmt: skip
 FLOOR = {"ndcg@10": 0.2, "coverage@10": 0.1}
+NEIGHBOURS = {"ndcg@10": 0.3, "coverage@10": 0.9}
 
 
 @pytest.mark.parametrize(
     ("change", "baseline", "fails"),
     [
+        ({"ndcg@10": 0.284}, None, ["against_item_knn"]),
+        ({"coverage@10": 0.39}, {"ndcg@10": 0.5, "coverage@10": 0.8}, ["coverage_kept"]),
         ({}, {"ndcg@10": 0.5}, []),
         ({"ndcg@10": 0.475}, {"ndcg@10": 0.5}, []),
         ({"ndcg@10": 0.474}, {"ndcg@10": 0.5}, ["against_serving"]),
-        ({"ndcg@10": 0.19}, None, ["against_popular"]),
+        ({"ndcg@10": 0.19}, None, ["against_popular", "against_item_knn"]),
         ({"coverage@10": 0.05}, None, ["coverage"]),
         ({"finite": 0.0}, None, ["finite"]),
         ({"spread": 0.0}, None, ["spread"]),
@@ -343,7 +362,12 @@ FLOOR = {"ndcg@10": 0.2, "coverage@10": 0.1}
 )
 def test_the_gate_names_what_fails(change, baseline, fails):
     verdict = gate.checks(
-        {**GOOD, **change}, popular=FLOOR, baseline=baseline, quality="ndcg@10", held_users=50
+        {**GOOD, **change},
+        popular=FLOOR,
+        knn=NEIGHBOURS,
+        baseline=baseline,
+        quality="ndcg@10",
+        held_users=50,
     )
 
     assert [check.name for check in verdict if not check.passed] == fails

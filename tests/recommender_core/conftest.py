@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FAST = {
     "popular": {},
     "recent": {},
+    "item_knn": {"neighbours": 10},
     "concat_linear": {"factors": 4, "epochs": 2},
     "mf": {"factors": 4, "iterations": 3},
     "ials": {"factors": 8, "iterations": 4, "regularization": 0.1},

@@ -6,6 +6,7 @@ from recommender.core.errors import UnknownModel
 from recommender.core.models.base import Model
 from recommender.core.models.ensemble import Ensemble
 from recommender.core.models.ials import IALS
+from recommender.core.models.item_knn import ItemKNN
 from recommender.core.models.neighbours import Ease, Transitions
 from recommender.core.models.popular import Popular, Recent
 from recommender.core.models.ratings import MF, ConcatLinear
@@ -13,7 +14,18 @@ from recommender.core.models.tower import HistoryTower
 
 MODELS: dict[str, type[Model]] = {
     m.name: m
-    for m in (Popular, Recent, IALS, Ease, Transitions, HistoryTower, Ensemble, MF, ConcatLinear)
+    for m in (
+        Popular,
+        Recent,
+        ItemKNN,
+        IALS,
+        Ease,
+        Transitions,
+        HistoryTower,
+        Ensemble,
+        MF,
+        ConcatLinear,
+    )
 }
 
 

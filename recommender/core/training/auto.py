@@ -121,7 +121,9 @@ def fit_named(
     split = validation_split(interactions, options.seed)
     if len(split.held) < ENOUGH_USERS:
         return Fitted(trainer.fit(interactions, options), {}, {})
-    first = trainer.fit(split.train, replace(options, held=split.held, checkpoint_dir=None))
+    folder = options.checkpoint_dir
+    choosing = None if folder is None else folder / "epochs"  # a killed choice goes on as well
+    first = trainer.fit(split.train, replace(options, held=split.held, checkpoint_dir=choosing))
     epochs = max(1, int(first.facts()["epochs"]))
     again = make_trainer(name, {**params, "epochs": epochs})
     metrics = {f"{n}@{k}": mean_gain(first, split.train, split.held, k, n) for n, k in VALIDATED}

@@ -7,12 +7,14 @@ from typing import Any
 
 from recommender.core.errors import UnknownModel
 from recommender.core.models.ials import IALSConfig
+from recommender.core.models.item_knn import ItemKNNConfig
 from recommender.core.models.neighbours import EaseConfig, TransitionsConfig
 from recommender.core.models.popular import PopularConfig
 from recommender.core.models.ratings import ConcatLinearConfig, MFConfig
 from recommender.core.models.tower import TowerConfig
 from recommender.core.training.base import Trainer, config_from
 from recommender.core.training.ials import IALSTrainer
+from recommender.core.training.item_knn import ItemKNNTrainer
 from recommender.core.training.mf import MFTrainer
 from recommender.core.training.neighbours import EaseTrainer, TransitionsTrainer
 from recommender.core.training.popular import RECENT_DAYS, PopularTrainer, RecentTrainer
@@ -43,6 +45,7 @@ def _history_tower(params: Params) -> Trainer:
 TRAINERS: dict[str, Callable[[Params], Trainer]] = {
     "popular": lambda p: PopularTrainer(config_from(PopularConfig, "popular", p)),
     "recent": _recent,
+    "item_knn": lambda p: ItemKNNTrainer(config_from(ItemKNNConfig, "item_knn", p)),
     "concat_linear": _concat_linear,
     "mf": lambda p: MFTrainer(config_from(MFConfig, "mf", p)),
     "ials": lambda p: IALSTrainer(config_from(IALSConfig, "ials", p)),

@@ -21,6 +21,7 @@ MATRIX_SHARE = 0.5  # of the draws that weigh events; the others take every pair
 SPACES: dict[str, dict[str, tuple[float, ...]]] = {
     "popular": {"half_life_days": (0, 3, 7, 14, 30, 60, 120, 365)},
     "recent": {"half_life_days": (1, 2, 3, 5, 7, 14, 21)},
+    "item_knn": {"neighbours": (20, 50, 100, 200, 400), "regularization": (0, 5, 10, 30)},
     "ials": {
         "factors": (16, 32, 64, 96),
         "alpha": (0.5, 1, 2, 5, 10, 20, 40),

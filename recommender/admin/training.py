@@ -1,63 +1,30 @@
-"""What operators see and do: runs and their curves, versions, feed rules."""
+"""What operators see and do: runs, their curves and lineage, versions, shadows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
-from kernel.admin import ModelAdmin, ReadOnlyAdmin
-from kernel.errors import DomainError
+from kernel.admin import ReadOnlyAdmin
+from recommender.admin.confirming import confirmed, may_promote
 from recommender.curves import curves_svg
-from recommender.models import (
-    FeedRequest,
-    FeedRule,
-    ModelVersion,
-    ServingPointer,
-    TagDeletion,
-    TrainingRun,
-)
-from recommender.services.versions import version_promote, version_roll_back
+from recommender.models import ModelVersion, ServingPointer, ShadowComparison, TrainingRun
+from recommender.selectors import ShadowTotal, shadow_totals
+from recommender.services.versions import version_promote, version_roll_back, version_shadow
 from recommender.tasks import queue_training
+from recommender.words import cleaning_lines, lineage_lines
 
 METRICS = ("hr@10", "ndcg@10", "mrr@10", "recall@20", "coverage@10", "p95_ms")
 
-
 RUNS = "admin:recommender_trainingrun_changelist"
 VERSIONS = "admin:recommender_modelversion_changelist"
-
-
-def confirmed(
-    page: ReadOnlyAdmin[Any],
-    request: HttpRequest,
-    act: Callable[[str], str],
-    question: str,
-    back: str,
-) -> HttpResponse:
-    """Ask for a reason first; act on POST alone, then go `back` with what happened."""
-    reason = request.POST.get("reason", "").strip()[:200]
-    if request.method != "POST" or not reason:
-        context = {
-            **page.admin_site.each_context(request),
-            "title": question,
-            "question": question,
-            "back": reverse(back),
-        }
-        return TemplateResponse(request, "recommender/confirm.html", context)
-    try:
-        messages.success(request, act(reason))
-    except DomainError as refused:
-        messages.error(request, str(refused.message))
-    return HttpResponseRedirect(reverse(back))
 
 
 def _moved(version: ModelVersion) -> str:
@@ -79,34 +46,38 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
         "id",
         "model_name",
         "status",
+        "trigger",
         "percent",
         "ndcg",
         "serving_ndcg",
+        "knn_ndcg",
         "popular_ndcg",
         "n_interactions",
         "version",
         "created_at",
         "finished_at",
     )
-    list_filter = ("status", "model_name", "created_at")
+    list_filter = ("status", "trigger", "publish", "model_name", "created_at")
     search_fields = ("=id", "version", "reason")
     list_select_related = ("requested_by",)
-    actions_list = ("train_now",)
-    readonly_fields = ("comparison", "checks", "charts")
+    actions_list = ("train_now", "train_shadow")
+    readonly_fields = ("comparison", "checks", "charts", "cleaned", "came_from")
     fieldsets = (
         (None, {"fields": ("status", "model_name", "stage", "percent", "version", "error")}),
         (_("评估"), {"fields": ("comparison", "checks")}),
         (_("曲线"), {"fields": ("charts",)}),
-        (_("数据"), {"fields": ("n_users", "n_items", "n_interactions", "cleaning", "data_hash")}),
+        (_("数据"), {"fields": ("n_users", "n_items", "n_interactions", "cleaned")}),
+        (_("来历"), {"fields": ("data_hash", "code_version", "came_from", "params", "seed")}),
         (
             _("过程"),
             {
                 "fields": (
+                    "trigger",
                     "reason",
                     "requested_by",
-                    "params",
-                    "seed",
-                    "code_version",
+                    "publish",
+                    "resumes",
+                    "attempt",
                     "created_at",
                     "started_at",
                     "heartbeat_at",
@@ -135,13 +106,31 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     def popular_ndcg(self, run: TrainingRun) -> str:
         return _figure(run.popular_metrics, "ndcg@10")
 
+    @admin.display(description=_("近邻 NDCG@10"))
+    def knn_ndcg(self, run: TrainingRun) -> str:
+        return _figure(run.knn_metrics, "ndcg@10")
+
+    @admin.display(description=_("清洗报告"))
+    def cleaned(self, run: TrainingRun) -> SafeString:
+        return _lines(cleaning_lines(run.cleaning))
+
+    @admin.display(description=_("数据与环境"))
+    def came_from(self, run: TrainingRun) -> SafeString:
+        return _lines(lineage_lines(run.lineage))
+
     @admin.display(description=_("指标对比"))
     def comparison(self, run: TrainingRun) -> SafeString:
-        columns = (run.metrics, run.baseline_metrics, run.popular_metrics)
-        head = (gettext("指标"), gettext("新模型"), gettext("线上模型"), gettext("热门榜"))
+        columns = (run.metrics, run.baseline_metrics, run.knn_metrics, run.popular_metrics)
+        head = (
+            gettext("指标"),
+            gettext("新模型"),
+            gettext("线上模型"),
+            gettext("近邻基线"),
+            gettext("热门榜"),
+        )
         sources = [name for name in run.metrics if "[" in name]
         rows = [head, *((n, *(_figure(c, n) for c in columns)) for n in (*METRICS, *sources))]
-        cell = '<div style="display:flex">' + '<span style="width:13em">{}</span>' * 4 + "</div>"
+        cell = '<div style="display:flex">' + '<span style="width:11em">{}</span>' * 5 + "</div>"
         return format_html_join("", cell, rows)
 
     @admin.display(description=_("上线检查"))
@@ -163,21 +152,65 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
             self, request, act, gettext("现在训练一个新模型？通过评估后会自动上线。"), RUNS
         )
 
+    @action(description=_("训练影子模型"), url_path="train-shadow", permissions=["train"])  # type: ignore[untyped-decorator]
+    def train_shadow(self, request: HttpRequest) -> HttpResponse:
+        def act(reason: str) -> str:
+            run = queue_training(
+                reason=reason,
+                requested_by_id=request.user.pk,
+                publish=TrainingRun.Publish.SHADOW,
+            )
+            return gettext("训练任务 #%(run)s 已排队。") % {"run": run.pk}
+
+        return confirmed(
+            self, request, act, gettext("训练一个只与线上模型对比、不影响学员的影子模型？"), RUNS
+        )
+
     def has_train_permission(self, request: HttpRequest) -> bool:
-        return _may_promote(request)
+        return may_promote(request)
 
 
-def _may_promote(request: HttpRequest) -> bool:
-    return request.user.has_perm("recommender.change_modelversion")
+def shadow_table(totals: list[ShadowTotal]) -> SafeString | str:
+    """One line per serving version that the shadow was compared with."""
+    if not totals:
+        return "—"
+    line = gettext("对 {}：{} 位学员，NDCG@10 {} / {}，HR@10 {} / {}（影子 / 线上），前十重合 {}")
+    rows = (
+        (
+            total.against,
+            total.users,
+            f"{total.ndcg:.4f}",
+            f"{total.against_ndcg:.4f}",
+            f"{total.hit_rate:.4f}",
+            f"{total.against_hit_rate:.4f}",
+            f"{total.overlap:.0%}",
+        )
+        for total in totals
+    )
+    return format_html_join("", f"<div>{line}</div>", rows)
+
+
+def _lines(lines: list[str]) -> SafeString:
+    return format_html_join("", "<div>{}</div>", ((line,) for line in lines))
 
 
 @admin.register(ModelVersion)
 class ModelVersionAdmin(ReadOnlyAdmin[ModelVersion]):
-    list_display = ("version", "name", "status", "ndcg", "hit_rate", "created_at", "promoted_at")
+    list_display = (
+        "version",
+        "name",
+        "status",
+        "ndcg",
+        "hit_rate",
+        "created_at",
+        "promoted_at",
+        "shadowed_at",
+    )
     list_filter = ("status", "name", "created_at")
     search_fields = ("version", "name")
     list_select_related = ("run",)
-    actions_detail = ("promote",)
+    actions_detail = ("promote", "shadow", "unshadow")
+    readonly_fields = ("shadow_figures",)
     actions_list = ("roll_back",)
 
     @admin.display(description="NDCG@10")
@@ -204,8 +237,39 @@ class ModelVersionAdmin(ReadOnlyAdmin[ModelVersion]):
 
         return confirmed(self, request, act, gettext("回退到上一个上线过的版本？"), VERSIONS)
 
+    @action(description=_("影子对比"), url_path="shadow", permissions=["promote"])  # type: ignore[untyped-decorator]
+    def shadow(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return self._shadow(
+            request, object_id, True, gettext("让此版本与线上模型对比打分？学员的推荐不变。")
+        )
+
+    @action(description=_("结束影子对比"), url_path="unshadow", permissions=["promote"])  # type: ignore[untyped-decorator]
+    def unshadow(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        return self._shadow(request, object_id, False, gettext("结束此版本的影子对比？"))
+
+    def _shadow(
+        self, request: HttpRequest, object_id: int, on: bool, question: str
+    ) -> HttpResponse:
+        def act(reason: str) -> str:
+            version = version_shadow(
+                version_id=object_id, on=on, by_id=request.user.pk, reason=reason
+            )
+            said = (
+                gettext("%(version)s 开始影子对比。")
+                if on
+                else gettext("%(version)s 的影子对比已结束。")
+            )
+            return said % {"version": version.version}
+
+        return confirmed(self, request, act, question, VERSIONS)
+
+    @admin.display(description=_("影子对比结果"))
+    def shadow_figures(self, version: ModelVersion) -> SafeString | str:
+        """Sums over all comparisons with each serving version, weighed by their learners."""
+        return shadow_table(shadow_totals(version))
+
     def has_promote_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return _may_promote(request)
+        return may_promote(request)
 
 
 @admin.register(ServingPointer)
@@ -214,42 +278,21 @@ class ServingPointerAdmin(ReadOnlyAdmin[ServingPointer]):
     list_select_related = ("version", "moved_by")
 
 
-@admin.register(FeedRule)
-class FeedRuleAdmin(ModelAdmin[FeedRule]):
+@admin.register(ShadowComparison)
+class ShadowComparisonAdmin(ReadOnlyAdmin[ShadowComparison]):
     list_display = (
-        "action",
-        "target",
-        "target_id",
-        "surface",
-        "position",
-        "strength",
-        "starts_at",
-        "ends_at",
-        "active",
+        "version",
+        "against",
+        "until",
+        "users",
+        "overlap",
+        "ndcg",
+        "against_ndcg",
+        "hit_rate",
+        "against_hit_rate",
+        "p95_ms",
+        "against_p95_ms",
     )
-    list_filter = ("action", "target", "surface", "active")
-    search_fields = ("=target_id", "note")
-
-
-@admin.register(FeedRequest)
-class FeedRequestAdmin(ReadOnlyAdmin[FeedRequest]):
-    list_display = (
-        "request_id",
-        "user",
-        "surface",
-        "model_name",
-        "model_version",
-        "personalised",
-        "served",
-        "created_at",
-    )
-    list_filter = ("surface", "personalised", "model_name", "created_at")
-    search_fields = ("=request_id", "=user__username")
-    list_select_related = ("user",)
-
-
-@admin.register(TagDeletion)
-class TagDeletionAdmin(ReadOnlyAdmin[TagDeletion]):
-    list_display = ("user", "tag", "created_at")
-    search_fields = ("tag", "=user__username")
-    list_select_related = ("user",)
+    list_filter = ("created_at",)
+    search_fields = ("version__version", "against__version")
+    list_select_related = ("version", "against")
