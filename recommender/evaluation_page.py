@@ -77,6 +77,8 @@ def columns(results: Sequence[Result]) -> list[str]:
 
 def words(name: str) -> str:
     """A metric in the operator's language, its usual name behind it."""
+    if "[" in name:  # of one imported data set, named as it is
+        return name
     kind, _at, k = name.partition("@")
     said = {
         "ndcg": _("排序质量"),

@@ -234,7 +234,7 @@ class _Training:
         if recipe is None:
             return Rivals(popular, knn, {})
         if recipe == as_plain(made.recipe):
-            baseline = metrics
+            baseline = metrics | {"p95_ms": serving_facts(made.model, split.train)["p95_ms"]}
         else:
             try:
                 baseline = judged("serving", recipe)

@@ -39,6 +39,27 @@ def threshold_words() -> dict[str, str]:
     }
 
 
+def matrix_words() -> dict[str, str]:
+    """Parameters of the interaction matrix, in the order in which they are read."""
+    return {
+        "alpha": _("行为系数 alpha"),
+        "beta": _("评分系数 beta"),
+        "half_life_days": _("半衰期（天，0 为不衰减）"),
+        "saturation": _("饱和点"),
+        "centre": _("评分中心（星）"),
+        "learn": _("核实的学习"),
+        "purchase": _("购买"),
+        "complete": _("学完"),
+        "favourite": _("收藏"),
+        "share": _("分享"),
+        "rating": _("评分"),
+        "play": _("播放"),
+        "question": _("提问"),
+        "view": _("浏览"),
+        "click": _("点击"),
+    }
+
+
 def cleaning_lines(report: Mapping[str, Any]) -> list[str]:
     """The cleaning report, one sentence a line."""
     if not report:
@@ -68,7 +89,10 @@ def lineage_lines(lineage: Mapping[str, Any]) -> list[str]:
     drifted = lineage.get("drift", [])
     lines += [_("漂移：%(text)s") % {"text": signal.get("text", "")} for signal in drifted]
     if "matrix" in lineage:
-        told = "，".join(f"{name} {value:g}" for name, value in lineage["matrix"].items())
+        matrix = lineage["matrix"]
+        told = "，".join(
+            f"{said} {matrix[name]:g}" for name, said in matrix_words().items() if name in matrix
+        )
         lines.append(_("交互矩阵：%(told)s") % {"told": told})
     if "packages" in lineage:
         told = "，".join(f"{name} {version}" for name, version in lineage["packages"].items())

@@ -15,6 +15,7 @@ from unfold.decorators import action
 from kernel.admin import ReadOnlyAdmin
 from recommender.admin.confirming import confirmed, may_promote
 from recommender.curves import curves_svg
+from recommender.evaluation_page import words
 from recommender.models import ModelVersion, ServingPointer, ShadowComparison, TrainingRun
 from recommender.selectors import ShadowTotal, shadow_totals
 from recommender.services.versions import version_promote, version_roll_back, version_shadow
@@ -129,7 +130,14 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
             gettext("热门榜"),
         )
         sources = [name for name in run.metrics if "[" in name]
-        rows = [head, *((n, *(_figure(c, n) for c in columns)) for n in (*METRICS, *sources))]
+        names = {"p95_ms": gettext("打分毫秒（p95）")}
+        rows = [
+            head,
+            *(
+                (names.get(n) or words(n), *(_figure(c, n) for c in columns))
+                for n in (*METRICS, *sources)
+            ),
+        ]
         cell = '<div style="display:flex">' + '<span style="width:11em">{}</span>' * 5 + "</div>"
         return format_html_join("", cell, rows)
 
