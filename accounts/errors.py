@@ -27,6 +27,13 @@ class RefreshTokenReused(Unauthenticated):
     message = _("登录凭证已被使用过，为了账户安全请重新登录。")
 
 
+class SessionExpired(Unauthenticated):
+    """The platform's session of the mini-program is needed, and is not known (any more)."""
+
+    code = "session_expired"
+    message = _("微信登录状态已失效，请重新登录后再试。")
+
+
 class WeChatCodeInvalid(InvalidInput):
     code = "wechat_code_invalid"
     message = _("微信登录凭证无效或已过期，请重新打开小程序再试。")

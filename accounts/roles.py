@@ -55,6 +55,8 @@ ROLES = (
             "accounts.user": VIEW,
             "accounts.identity": VIEW,
             "payments": VIEW,
+            # asks for refunds; who may change them decides about them
+            "payments.refund": ("view", "add"),
             "content": VIEW,
             "feedback": VIEW,
             "incentives": VIEW,

@@ -2,7 +2,9 @@
 
 from django.conf import settings
 
+from accounts.errors import SessionExpired
 from accounts.models import Identity, User
+from kernel.crypto import Undecryptable, decrypt
 
 
 def appid_of(app: str) -> str:
@@ -20,6 +22,28 @@ def openid_for(user_id: int, app: str) -> str | None:
         .values_list("openid", flat=True)
         .first()
     )
+
+
+def session_key_context(identity: Identity) -> str:
+    """What binds an encrypted session key to its row."""
+    return f"accounts.session_key:{identity.appid}:{identity.openid}"
+
+
+def session_key_for(user_id: int, openid: str) -> str:
+    """The newest session key of this openid in the mini-program, which is the user's.
+
+    Raises `SessionExpired` without one. Whether it still counts the platform alone knows; it
+    never goes to a client or into a log.
+    """
+    identity = Identity.objects.filter(
+        user_id=user_id, appid=appid_of(Identity.App.MP), openid=openid
+    ).first()
+    if identity is None or not identity.session_key_encrypted:
+        raise SessionExpired
+    try:
+        return decrypt(identity.session_key_encrypted, context=session_key_context(identity))
+    except Undecryptable:
+        raise SessionExpired from None  # sealed with a key that is gone: a new login seals anew
 
 
 def user_by_openid(app: str, openid: str) -> User | None:

@@ -5,6 +5,7 @@ from rest_framework import serializers
 
 from content.models import Course, Lesson
 from kernel.api import IdField, StrictSerializer
+from payments.serializers.shop import GroupOfferOutput
 
 
 class CourseQuery(StrictSerializer):
@@ -114,7 +115,9 @@ class CourseProductOutput(StrictSerializer):
     scope = serializers.CharField()
     price_fen = serializers.IntegerField()
     list_fen = serializers.IntegerField()
+    promo_until = serializers.DateTimeField(allow_null=True, help_text=_("限时优惠的结束时间"))
     channels = serializers.ListField(child=serializers.CharField())
+    group = GroupOfferOutput(allow_null=True, help_text=_("正在进行的拼团活动"))
 
 
 class AccessOutput(StrictSerializer):

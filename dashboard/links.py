@@ -24,6 +24,11 @@ def row_url(model: type[Model], pk: object) -> str:
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[pk])
 
 
+def story_url(order_id: int) -> str:
+    """The page that tells an order from its quote to its last entry."""
+    return reverse("admin:order_story", args=[order_id])
+
+
 def within(field: str, period: Period) -> dict[str, datetime]:
     """Lookups that keep the rows whose `field` lies in the period."""
     return {f"{field}__gte": period.start, f"{field}__lt": period.end}

@@ -1,11 +1,12 @@
 """What waits for a person: one count each, with the rows behind it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import F, Model, Q, QuerySet
+from django.contrib import admin
+from django.db.models import Count, F, Model, Q, QuerySet, Value
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -15,11 +16,21 @@ from incentives.models import CouponTemplate
 from kernel import clock
 from kernel.models import OutboxRow
 from messaging.models import OutboundMessage
-from payments.models import EventHandling, Refund
+from payments.models import (
+    Discrepancy,
+    EventHandling,
+    Invoice,
+    Payment,
+    Reconciliation,
+    Refund,
+    XpayItem,
+)
+from payments.services.reconciling import BILL_HOUR
 from recommender.models import TrainingRun
 
 # A failed run older than this has been seen, or a later run has replaced it.
 RUNS_STAY = timedelta(days=7)
+UNKNOWN_FOR = timedelta(minutes=30)
 BUDGET_ALARM = 0.8  # design.md section 8: coupon budgets at 80 %
 
 
@@ -45,10 +56,25 @@ def _recent_runs(status: TrainingRun.Status) -> Callable[[], dict[str, Any]]:
     return lambda: {"status": status.value, "created_at__gte": clock.now() - RUNS_STAY}
 
 
+def _recent_bills_missing() -> dict[str, Any]:
+    """Bills can be had from 10:00 of the next day; a whole day later somebody has to look."""
+    day = clock.local_date(clock.now() - timedelta(hours=BILL_HOUR)) - timedelta(days=2)
+    return {"next_try_at__isnull": False, "date__lte": day}
+
+
+def _unanswered(**filters: Any) -> Callable[[], dict[str, Any]]:
+    """Rows that the platform was asked about, and that it has not answered for `UNKNOWN_FOR`."""
+    return lambda: {
+        **filters,
+        "next_check_at__isnull": False,
+        "created_at__lte": clock.now() - UNKNOWN_FOR,
+    }
+
+
 KINDS = (
     Kind(
         _("支付通知需人工处理"),
-        _("十次尝试后仍无法入账的平台通知"),
+        _("十次尝试后仍无法入账的平台通知，以及虚拟支付的投诉"),
         EventHandling,
         _fixed(state="dead"),
         grave=True,
@@ -59,6 +85,65 @@ KINDS = (
         Refund,
         _fixed(status="abnormal"),
         grave=True,
+    ),
+    Kind(
+        _("待审批退款"),
+        _("超过自动退款限额，等待有权限的同事批准或拒绝"),
+        Refund,
+        _fixed(approval="waiting"),
+    ),
+    Kind(
+        _("结果未知的支付"),
+        _("已向平台下单超过 30 分钟，仍不知道平台是否收到"),
+        Payment,
+        _unanswered(status="created"),
+    ),
+    Kind(
+        _("结果未知的退款"),
+        _("已向平台申请超过 30 分钟，仍未得到受理结果"),
+        Refund,
+        _unanswered(status="requested"),
+    ),
+    Kind(
+        _("待处理的对账差异"),
+        _("账单与账本不一致，系统无法自动修复"),
+        Discrepancy,
+        _fixed(state="open"),
+        grave=True,
+    ),
+    Kind(
+        _("对账失败"),
+        _("多次尝试仍取不到或读不懂的账单"),
+        Reconciliation,
+        _fixed(status="failed"),
+        grave=True,
+    ),
+    Kind(
+        _("对账逾期"),
+        _("账单可取之后 24 小时仍未完成的对账"),
+        Reconciliation,
+        _recent_bills_missing,
+        grave=True,
+    ),
+    Kind(
+        _("虚拟支付道具失败"),
+        _("上传或发布失败，对应商品不能用虚拟支付出售"),
+        XpayItem,
+        _fixed(state="failed"),
+        grave=True,
+    ),
+    Kind(
+        _("发货未能上报"),
+        _("平台没有收到发货信息的支付，资金可能被冻结"),
+        Payment,
+        _fixed(shipped_at__isnull=True, shipping_due_at__isnull=True, shipping_tries__gt=0),
+    ),
+    Kind(_("待开发票"), _("学员申请、尚未开具的发票"), Invoice, _fixed(status="requested")),
+    Kind(
+        _("待红冲发票"),
+        _("开票之后又有退款的发票"),
+        Invoice,
+        _fixed(status="to_correct"),
     ),
     Kind(
         _("已放弃的内部事件"),
@@ -109,21 +194,39 @@ class Waiting:
 
 
 def waiting(may_view: Callable[[type[Model]], bool]) -> list[Waiting]:
-    """Every kind the operator may see, with its count, 0 too: one query per kind."""
+    """Every kind the operator may see, with its count, 0 too: one query for all of them."""
+    kinds = [
+        kind for kind in KINDS if may_view(kind.model) and admin.site.is_registered(kind.model)
+    ]
+    counts = _counts(kinds)
     lines = [
         Waiting(
             label=kind.label,
             meaning=kind.meaning,
-            count=kind.rows().count(),
+            count=counts.get(place, 0),
             url=rows_url(kind.model, **kind.filters()),
             grave=kind.grave,
         )
-        for kind in KINDS
-        if may_view(kind.model)
+        for place, kind in enumerate(kinds)
     ]
     if may_view(CouponTemplate):
         lines.append(_budgets())
     return lines
+
+
+def _counts(kinds: Sequence[Kind]) -> dict[int, int]:
+    """How many rows each kind has by its place; those without any are left out."""
+    parts = [
+        kind.rows()
+        .order_by()
+        .annotate(place=Value(place))
+        .values_list("place")
+        .annotate(count=Count("pk"))
+        for place, kind in enumerate(kinds)
+    ]
+    if not parts:
+        return {}
+    return dict(parts[0].union(*parts[1:], all=True))
 
 
 def _budgets() -> Waiting:

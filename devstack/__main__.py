@@ -1,16 +1,16 @@
-"""`python -m devstack demo|test|bench [arguments]`: make the environment, then run inside it."""
+"""`python -m devstack demo|test|bench|prove [arguments]`: make the environment, run inside it."""
 
 import os
 import sys
 
 from devstack import bootstrap
 
-COMMANDS = {"demo", "test", "bench"}
+COMMANDS = {"demo", "test", "bench", "prove"}
 
 
 def main() -> int:
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
-        print("usage: python -m devstack demo|test|bench [arguments]", file=sys.stderr)
+        print("usage: python -m devstack demo|test|bench|prove [arguments]", file=sys.stderr)
         return 2
     try:
         python = bootstrap.ensure()

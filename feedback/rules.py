@@ -66,6 +66,11 @@ def percent(seconds: int, length: int) -> int:
     return min(100, seconds * 100 // length) if length > 0 else 0
 
 
+def share_bp(seconds: int, length: int) -> int:
+    """Basis points, rounded down, 10,000 at most."""
+    return min(10_000, seconds * 10_000 // length) if length > 0 else 0
+
+
 def lesson_length(duration_seconds: int) -> int:
     """The seconds that make the whole lesson."""
     return duration_seconds or UNKNOWN_LENGTH_SECONDS

@@ -52,6 +52,26 @@ def progress_view(progress: LessonProgress | None) -> dict[str, Any]:
     }
 
 
+def watched_bp(user_id: int, scope: str) -> int:
+    """How much of a course's time the user has watched, in basis points, rounded down.
+
+    A finished course counts as watched to the end; any other scope as not watched at all.
+    Payments asks this for its refund policies (`payments.ports`).
+    """
+    kind, _colon, number = scope.partition(":")
+    if kind != "course" or not number.isascii() or not number.isdigit():
+        return 0
+    row = (
+        CourseProgress.objects.filter(user_id=user_id, course_id=int(number))
+        .values_list("watched_seconds", "finished_at", "course__duration_seconds")
+        .first()
+    )
+    if row is None:
+        return 0
+    seconds, finished_at, length = row
+    return 10_000 if finished_at else rules.share_bp(seconds, length)
+
+
 def neighbours(lesson: Lesson) -> tuple[int | None, int | None]:
     """Ids of the lessons before and after this one in its course."""
     ids = list(Lesson.objects.filter(course_id=lesson.course_id).values_list("pk", flat=True))

@@ -5,7 +5,8 @@ SELECT user_id::text AS user_id, balance
 FROM incentives_pointswallet;
 
 CREATE VIEW audit.point_entries AS
-SELECT id::text AS id, user_id::text AS user_id, lot_id::text AS lot_id, delta, kind, ref
+SELECT id::text AS id, user_id::text AS user_id, lot_id::text AS lot_id, delta,
+       kind::text AS kind, ref::text AS ref
 FROM incentives_pointentry;
 
 CREATE VIEW audit.point_lots AS
@@ -17,6 +18,6 @@ SELECT id::text AS id, budget_count, budget_fen, per_user
 FROM incentives_coupontemplate;
 
 CREATE VIEW audit.coupons AS
-SELECT id::text AS id, template_id::text AS template_id, user_id::text AS user_id, status,
-       NULLIF(order_no, '') AS order_no, value_fen
+SELECT id::text AS id, template_id::text AS template_id, user_id::text AS user_id,
+       status::text AS status, NULLIF(order_no, '')::text AS order_no, value_fen
 FROM incentives_coupon;

@@ -43,10 +43,13 @@ class Offer:
     features: Mapping[str, float] = field(default_factory=dict)
 
 
-def points_balance(user_id: int) -> int:
-    """What the user can spend now: the rest of the lots that have not expired. One query."""
+def points_balance(user_id: int, *, at: datetime | None = None) -> int:
+    """What the user can spend now: the rest of the lots that have not expired. One query.
+
+    With `at`: what of it could still be spent at that moment.
+    """
     found = PointLot.objects.filter(
-        user_id=user_id, remaining__gt=0, expires_at__gt=clock.now()
+        user_id=user_id, remaining__gt=0, expires_at__gt=at or clock.now()
     ).aggregate(left=Coalesce(Sum("remaining"), 0))
     return int(found["left"])
 

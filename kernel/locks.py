@@ -34,13 +34,17 @@ class LockOrderViolation(InvariantBroken):
 
 
 class _Held:
-    """Rides on the transaction's on-commit list: commit and rollback both make it go away."""
+    """Rides on the transaction's on-commit list, one for each rise: commit and rollback make it
+    go away, and so does the rollback of the savepoint in which it rose, which lets its rows go.
+    """
 
-    def __init__(self) -> None:
-        self.rank: dict[str, LockRank] = {}
+    def __init__(self, scope: str, rank: LockRank) -> None:
+        self.scope = scope
+        self.rank = rank
 
     def __call__(self) -> None:
-        self.rank.clear()
+        """Committed: nothing is held any more."""
+        self.scope = "-"
 
 
 def note_rank(rank: LockRank) -> None:
@@ -50,15 +54,16 @@ def note_rank(rank: LockRank) -> None:
     """
     if not connection.in_atomic_block:
         raise InvariantBroken("row locks are taken inside a transaction")
-    held = next((e[1] for e in connection.run_on_commit if isinstance(e[1], _Held)), None)
-    if held is None:
-        held = _Held()
-        connection.on_commit(held)
     scope = _scope()
-    highest = held.rank.get(scope, rank)
-    if rank < highest:
-        raise LockOrderViolation(f"{rank.name} after {highest.name}")
-    held.rank[scope] = rank
+    rises = [
+        entry[1].rank
+        for entry in connection.run_on_commit
+        if isinstance(entry[1], _Held) and entry[1].scope == scope
+    ]
+    if rises and rank < rises[-1]:
+        raise LockOrderViolation(f"{rank.name} after {rises[-1].name}")
+    if not rises or rank > rises[-1]:
+        connection.on_commit(_Held(scope, rank))
 
 
 def _scope() -> str:

@@ -25,6 +25,16 @@ def _rows(title: Promise, icon: str, model: str) -> dict[str, Any]:
     }
 
 
+def _page(title: Promise, icon: str, name: str, permission: str) -> dict[str, Any]:
+    """A sidebar line that leads to a page of the dashboard."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{name}"),
+        "permission": _may(permission),
+    }
+
+
 def _group(title: Promise, *items: dict[str, Any], folded: bool = True) -> dict[str, Any]:
     return {"title": title, "separator": True, "collapsible": folded, "items": list(items)}
 
@@ -62,10 +72,24 @@ NAVIGATION = [
         _rows(_("权益"), "key", "payments.entitlement"),
         _rows(_("商品"), "inventory_2", "payments.product"),
         _rows(_("会员方案"), "workspace_premium", "payments.plan"),
+        _rows(_("拼团活动"), "groups", "payments.groupoffer"),
+        _rows(_("拼团"), "group_add", "payments.group"),
+        _rows(_("赠送"), "featured_seasonal_and_gifts", "payments.gift"),
+        _rows(_("发票申请"), "request_quote", "payments.invoice"),
         _rows(_("渠道规则"), "rule", "payments.channelrule"),
-        _rows(_("凭证"), "account_balance", "payments.journal"),
-        _rows(_("余额科目"), "account_balance_wallet", "payments.ledgeraccount"),
+        _rows(_("退款规则"), "assignment_return", "payments.refundpolicy"),
+        _rows(_("分成规则"), "pie_chart", "payments.sharerule"),
         _rows(_("平台通知"), "notifications", "payments.eventhandling"),
+    ),
+    _group(
+        _("财务"),
+        _page(_("科目明细"), "account_balance_wallet", "finance_statement", "payments.view_entry"),
+        _page(_("试算平衡"), "balance", "finance_trial_balance", "payments.view_entry"),
+        _rows(_("对账"), "fact_check", "payments.reconciliation"),
+        _rows(_("对账差异"), "difference", "payments.discrepancy"),
+        _rows(_("账单明细"), "list_alt", "payments.billrow"),
+        _rows(_("凭证"), "account_balance", "payments.journal"),
+        _rows(_("余额科目"), "savings", "payments.ledgeraccount"),
     ),
     _group(
         _("营销"),

@@ -2,5 +2,7 @@
 
 from django.contrib import admin
 
+from dashboard.urls import urlpatterns as operator_pages
+
 admin.autodiscover()
-urlpatterns = admin.site.get_urls()
+urlpatterns = [*operator_pages, *admin.site.get_urls()]

@@ -1,7 +1,7 @@
 """Around `migrate`: the `audit` schema of views goes and comes back, roles are brought up to date.
 
 PostgreSQL refuses to alter a column under a view, so the views are no migrations: one
-`audit.sql` per app is run after every `migrate`.
+`audit.sql` per app is run after every `migrate`, then `audit_missing.sql` for parts not built yet.
 """
 
 from pathlib import Path
@@ -38,7 +38,9 @@ def _views(using: str) -> None:
     with connections[using].cursor() as cursor:
         cursor.execute("DROP SCHEMA IF EXISTS audit CASCADE")
         cursor.execute("CREATE SCHEMA audit")
-        for config in apps.get_app_configs():
-            path = Path(config.path) / "audit.sql"
+        for path in [
+            *(Path(config.path) / "audit.sql" for config in apps.get_app_configs()),
+            Path(__file__).with_name("audit_missing.sql"),
+        ]:
             if path.is_file():
                 cursor.execute(path.read_text(encoding="utf-8"))

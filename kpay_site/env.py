@@ -68,13 +68,22 @@ class KpaySettings:
     sweep_seconds: int
     model_reload_seconds: int
     refund_auto_limit_fen: int
+    gift_days: int
     points_value_fen: int
     points_cap_bp: int
     rating_watched_percent: int
     http_timeout: tuple[float, float]
+    # calls to one upstream: failures in a row, then seconds without any call
+    breaker_failures: int
+    breaker_seconds: int
     train_threads: int
     # reverse proxies in front of the web process that append to X-Forwarded-For
     proxy_hops: int
+    # the platform holds payments of this mini-program back until deliveries are uploaded
+    trade_managed: bool
+    # virtual payment: seconds from an item's publication until it may be sold, and its picture
+    xpay_quiet_seconds: int
+    xpay_item_image: str
     # thresholds of the recommender's cleaning, its interaction matrix, its drift: by name
     cleaning: dict[str, float]
     matrix: dict[str, float]
@@ -259,6 +268,8 @@ def _production_check(kpay: KpaySettings) -> None:
         missing.append("KPAY_PUBLIC_BASE_URL (https://…)")
     if not text("DATABASE_URL"):
         missing.append("DATABASE_URL")
+    if wechat.xpay_offer_id and wechat.xpay_env:
+        missing.append("KPAY_XPAY_ENV=0 (1 sells for test money)")
     if missing:
         raise ImproperlyConfigured("production needs " + ", ".join(missing))
 
@@ -286,6 +297,7 @@ def load() -> KpaySettings:
         sweep_seconds=number("KPAY_SWEEP_SECONDS", 5),
         model_reload_seconds=number("KPAY_MODEL_RELOAD_SECONDS", 2),
         refund_auto_limit_fen=number("KPAY_REFUND_AUTO_LIMIT_FEN", 50_000),
+        gift_days=number("KPAY_GIFT_DAYS", 30),
         points_value_fen=number("KPAY_POINTS_VALUE_FEN", 1),
         points_cap_bp=number("KPAY_POINTS_CAP_BP", 3000),
         rating_watched_percent=number("KPAY_RATING_WATCHED_PERCENT", 30),
@@ -293,8 +305,13 @@ def load() -> KpaySettings:
             number("KPAY_HTTP_CONNECT_MS", 3000) / 1000,
             number("KPAY_HTTP_READ_MS", 8000) / 1000,
         ),
+        breaker_failures=number("KPAY_BREAKER_FAILURES", 10),
+        breaker_seconds=number("KPAY_BREAKER_SECONDS", 3),
         train_threads=number("KPAY_TRAIN_THREADS", 2),
         proxy_hops=number("KPAY_PROXY_HOPS", 0),
+        trade_managed=flag("KPAY_TRADE_MANAGED", False),
+        xpay_quiet_seconds=number("KPAY_XPAY_QUIET_SECONDS", 1800),
+        xpay_item_image=text("KPAY_XPAY_ITEM_IMAGE"),
         cleaning=numbers("KPAY_CLEANING"),
         matrix=numbers("KPAY_MATRIX"),
         drift=numbers("KPAY_DRIFT"),

@@ -1,6 +1,6 @@
 """Bringing a shop into the state that a JSON document describes (contract section 8)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib.auth.models import Group
@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import roles
 from accounts.models import User
 from content.models import Course
-from content.services import category_save, course_save, creator_save
+from content.services import category_save, course_bundle_set, course_save, creator_save
 from incentives.services import coupon_template_save, earning_rule_save, redeem_code_save
 from kernel.errors import InvalidInput
 from payments.services import plan_publish
@@ -46,16 +46,21 @@ def provision(document: Mapping[str, Any]) -> dict[str, str]:
         if not isinstance(rows, list):
             raise InvalidInput(fields={section: [_("须为列表。")]})
         for number, row in enumerate(rows):
-            made.update(_row(section, number, row))
+            made.update(_row(section, number, row, _SAVE[section]))
+    # At last: a bundle may hold courses that stand behind it, and plans.
+    for number, row in enumerate(document.get("courses", [])):
+        _row("courses", number, row, _bundle)
     return made
 
 
-def _row(section: str, number: int, row: Any) -> dict[str, str]:
+def _row(
+    section: str, number: int, row: Any, save: Callable[..., dict[str, str]]
+) -> dict[str, str]:
     where = f"{section}[{number}]"
     if not isinstance(row, dict) or not isinstance(row.get("key"), str) or not row["key"]:
         raise InvalidInput(fields={where: [_("每一行都需要 key。")]})
     try:
-        return _SAVE[section]({k: v for k, v in row.items() if k not in _REMARKS})
+        return save({k: v for k, v in row.items() if k not in _REMARKS})
     except InvalidInput as refused:
         raise InvalidInput(
             fields={f"{where}.{name}": said for name, said in refused.detail.items()}
@@ -79,6 +84,7 @@ def _creator(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _course(row: dict[str, Any]) -> dict[str, str]:
+    row.pop("bundle", None)
     lessons = [
         {name: value for name, value in lesson.items() if name not in _REMARKS}
         for lesson in row.pop("lessons", [])
@@ -88,6 +94,17 @@ def _course(row: dict[str, Any]) -> dict[str, str]:
     made.update((key, str(lesson.pk)) for key, lesson in saved.lessons.items())
     made.update((key, str(product.pk)) for key, product in saved.products.items())
     return made
+
+
+def _bundle(row: dict[str, Any]) -> dict[str, str]:
+    """What a course of kind bundle holds; a row without `bundle` leaves it as it is."""
+    members = row.get("bundle")
+    if members is None:
+        return {}
+    if not isinstance(members, list) or not all(isinstance(name, str) for name in members):
+        raise InvalidInput(fields={"bundle": [_("须为课程、商品或会员方案的 key 的列表。")]})
+    course_bundle_set(key=row["key"], members=members)
+    return {}
 
 
 def _plan(row: dict[str, Any]) -> dict[str, str]:

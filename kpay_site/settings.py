@@ -118,6 +118,7 @@ MEDIA_ROOT = env.text("KPAY_MEDIA_ROOT") or env.STATE_DIR / "media"
 WHITENOISE_USE_FINDERS = not KPAY.production
 WHITENOISE_AUTOREFRESH = False
 
+SESSION_ENGINE = "kpay_site.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = KPAY.production
 CSRF_COOKIE_SECURE = KPAY.production
@@ -169,6 +170,11 @@ SPECTACULAR_SETTINGS = {
         "LessonKindEnum": "content.models.Lesson.Kind",
         "PointEntryKindEnum": "incentives.models.PointEntry.Kind",
         "OrderStatusEnum": "payments.models.Order.Status",
+        "RefundStatusEnum": "payments.models.Refund.Status",
+        "GiftStatusEnum": "payments.models.Gift.Status",
+        "GroupStatusEnum": "payments.models.Group.Status",
+        "InvoiceStatusEnum": "payments.models.Invoice.Status",
+        "InvoiceKindEnum": "payments.models.Invoice.Kind",
     },
 }
 

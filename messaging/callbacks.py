@@ -12,8 +12,10 @@ from kernel.errors import DomainError, Unavailable
 from kernel.transactions import retrying
 from kernel.wire.bodies import bounded_body
 from messaging import services
+from payments.flows.pushes import virtual_push
 from wechat.errors import WeChatForged
 from wechat.push import MAX_BODY, Account, echo, verify_and_parse
+from wechat.xpay import is_xpay
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,10 @@ def _callback(account: Account, request: HttpRequest) -> HttpResponse:
         if request.method == "GET":
             return _plain(echo(account, request.GET.dict()).encode())
         push = verify_and_parse(account, request.GET.dict(), bounded_body(request, MAX_BODY))
+        if is_xpay(push):
+            return _plain(virtual_push(push))
+        if push.event.lower().startswith("trade_manage_"):
+            logger.info("order shipping: %s", push.event)  # kept, nothing follows from it
         return _plain(retrying(lambda: services.push_received(push=push)))
     except WeChatForged as forged:
         logger.warning("a push to %s is refused: %s", account, forged.said)
@@ -49,8 +55,12 @@ def _callback(account: Account, request: HttpRequest) -> HttpResponse:
 
 
 def _plain(body: bytes) -> HttpResponse:
-    """XML or plain text; never HTML, whatever an echo holds."""
-    kind = "application/xml" if body.startswith(b"<xml>") else "text/plain"
+    """XML, JSON or plain text; never HTML, whatever an echo holds."""
+    kind = "text/plain"
+    if body.startswith(b"<xml>"):
+        kind = "application/xml"
+    elif body.startswith(b"{"):
+        kind = "application/json"
     response = HttpResponse(body, content_type=f"{kind}; charset=utf-8")
     response["X-Content-Type-Options"] = "nosniff"
     return response

@@ -14,3 +14,4 @@ class PaymentsConfig(AppConfig):
     def ready(self) -> None:
         """Make the invariants known to `manage.py audit`."""
         import_module("payments.audit")
+        import_module("payments.audit_bills")

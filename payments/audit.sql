@@ -44,29 +44,10 @@ FROM payments_ledgeraccount a;
 
 CREATE VIEW audit.events AS
 SELECT e.source::text AS source, e.event_id::text AS event_id, h.kind::text AS kind,
-       h.business_key::text AS business_key, h.state::text AS state, h.attempts, e.received_at,
-       h.done_at
-FROM payments_platformevent e JOIN payments_eventhandling h ON h.event_id = e.id;
+       h.business_key::text AS business_key, coalesce(h.state, 'received')::text AS state,
+       coalesce(h.attempts, 0)::integer AS attempts, e.received_at, h.done_at
+FROM payments_platformevent e LEFT JOIN payments_eventhandling h ON h.event_id = e.id;
 
 CREATE VIEW audit.effects AS
 SELECT f.kind::text AS kind, f.business_key::text AS business_key, f.ref::text AS ref
 FROM payments_effect f;
-
--- Nothing of these is sold or paid out yet: empty, not absent.
-CREATE VIEW audit.subscriptions AS
-SELECT NULL::text AS id, NULL::text AS user_id, NULL::text AS plan_id, NULL::text AS status,
-       NULL::text AS contract_id WHERE false;
-
-CREATE VIEW audit.periods AS
-SELECT NULL::text AS id, NULL::text AS subscription_id, NULL::text AS user_id,
-       NULL::text AS plan_id, NULL::timestamptz AS starts_at, NULL::timestamptz AS ends_at,
-       NULL::text AS source_ref, NULL::timestamptz AS voided_at WHERE false;
-
-CREATE VIEW audit.deductions AS
-SELECT NULL::text AS out_trade_no, NULL::text AS subscription_id, NULL::bigint AS amount_fen,
-       NULL::bigint AS noticed_fen, NULL::timestamptz AS noticed_at,
-       NULL::timestamptz AS requested_at, NULL::text AS status WHERE false;
-
-CREATE VIEW audit.payouts AS
-SELECT NULL::text AS out_bill_no, NULL::text AS creator_id, NULL::bigint AS amount_fen,
-       NULL::text AS status WHERE false;

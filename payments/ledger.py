@@ -1,6 +1,6 @@
 """Posting journals. Called inside the transaction of the fact that is booked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from django.db import connection
@@ -14,6 +14,7 @@ REVENUE = "revenue"
 DISCOUNTS = "discounts"
 POINTS_LIABILITY = "points_liability"
 SUSPENSE = "suspense"
+CREATOR_SHARE = "creator_share"
 # Prefixes of accounts of one party each, which store their balance.
 STORED = ("creator_payable:",)
 
@@ -32,6 +33,11 @@ class Side(NamedTuple):
 def cash(channel: str) -> str:
     """The account of money that came through a channel."""
     return f"cash:{channel}"
+
+
+def creator_payable(payee: str) -> str:
+    """The account of what is owed to one creator."""
+    return f"creator_payable:{payee}"
 
 
 def post(*, kind: str, ref: str, sides: Sequence[Side], memo: str = "") -> Journal:
@@ -94,4 +100,34 @@ def post_stray_refund(*, ref: str, channel: str, amount_fen: int) -> Journal:
         kind="refund",
         ref=ref,
         sides=[Side(SUSPENSE, amount_fen), Side(cash(channel), -amount_fen)],
+    )
+
+
+def post_refund(
+    *, ref: str, channel: str, amount_fen: int, discount_fen: int, points_value_fen: int
+) -> Journal:
+    """Money of a sale has gone back, and with it its part of discounts and points."""
+    return post(
+        kind="refund",
+        ref=ref,
+        sides=[
+            Side(REVENUE, amount_fen + discount_fen + points_value_fen),
+            Side(cash(channel), -amount_fen),
+            Side(DISCOUNTS, -discount_fen),
+            Side(POINTS_LIABILITY, -points_value_fen),
+        ],
+    )
+
+
+def post_share(*, ref: str, by_payee: Mapping[str, int]) -> Journal:
+    """Creators have earned their shares of an order."""
+    owed = [Side(creator_payable(payee), -fen) for payee, fen in sorted(by_payee.items())]
+    return post(kind="share", ref=ref, sides=[Side(CREATOR_SHARE, sum(by_payee.values())), *owed])
+
+
+def post_share_back(*, ref: str, by_payee: Mapping[str, int]) -> Journal:
+    """A refund takes its part of the creators' shares back, also from who was paid out already."""
+    owed = [Side(creator_payable(payee), fen) for payee, fen in sorted(by_payee.items())]
+    return post(
+        kind="share_back", ref=ref, sides=[*owed, Side(CREATOR_SHARE, -sum(by_payee.values()))]
     )

@@ -1,6 +1,6 @@
 """How payments takes its rows: always through the product's one lock order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TypeVar
 
@@ -9,7 +9,17 @@ from django.db.models import Model, QuerySet
 
 from kernel.errors import NotFound
 from kernel.locks import LockRank, lock_all, lock_one, note_rank
-from payments.models import Order, Payment, Quote, Refund
+from payments.models import (
+    Discrepancy,
+    Gift,
+    Group,
+    Invoice,
+    Order,
+    Payment,
+    Quote,
+    Reconciliation,
+    Refund,
+)
 
 M = TypeVar("M", bound=Model)
 
@@ -52,8 +62,73 @@ def refund_locked(refund_id: int) -> Refund:
     return lock_one(Refund.objects.filter(pk=refund_id), LockRank.REFUND)
 
 
+def payments_locked_by_id(ids: Collection[int]) -> None:
+    """These payments, whatever their orders; for facts that change no state of theirs."""
+    lock_all(Payment.objects.filter(pk__in=ids).only("pk"), LockRank.PAYMENT)
+
+
+def reconciliation_locked(reconciliation_id: int) -> Reconciliation:
+    """A day's reconciliation; nothing of an order is taken while it is held."""
+    return lock_one(Reconciliation.objects.filter(pk=reconciliation_id), LockRank.ORDER)
+
+
+def discrepancy_locked(discrepancy_id: int) -> Discrepancy:
+    return lock_one(Discrepancy.objects.filter(pk=discrepancy_id), LockRank.ORDER)
+
+
+def gift_locked(code_hash: bytes) -> Gift:
+    """The gift of this code, held. Raises `NotFound`."""
+    try:
+        return lock_one(Gift.objects.filter(code_hash=code_hash), LockRank.GIFT)
+    except Gift.DoesNotExist:
+        raise NotFound from None
+
+
+def group_locked(group_id: int) -> Group:
+    """The group, held: nobody joins, pays or ends it meanwhile. Raises `NotFound`."""
+    try:
+        return lock_one(Group.objects.filter(pk=group_id), LockRank.GROUP)
+    except Group.DoesNotExist:
+        raise NotFound from None
+
+
+def invoice_locked(invoice_id: int) -> Invoice:
+    """The request for an invoice, held like a part of its order. Raises `NotFound`."""
+    try:
+        return lock_one(Invoice.objects.filter(pk=invoice_id), LockRank.ORDER)
+    except Invoice.DoesNotExist:
+        raise NotFound from None
+
+
+def refund_due_locked(at: datetime) -> Refund | None:
+    """The longest-waiting due refund whose payment nobody holds, with that payment, both held.
+
+    The payment is held so that refunds of one payment are asked for one after the other.
+    """
+    note_rank(LockRank.PAYMENT)
+    note_rank(LockRank.REFUND)
+    return (
+        Refund.objects.filter(next_check_at__lte=at)
+        .select_related("payment")
+        .order_by("next_check_at", "pk")
+        .select_for_update(of=("self", "payment"), skip_locked=True)
+        .first()
+    )
+
+
+def gifts_locked(order_id: int) -> list[Gift]:
+    """Every code of the order's gift lines, by line and number, held: nobody claims one now."""
+    gifts = lock_all(Gift.objects.filter(line__order_id=order_id), LockRank.GIFT)
+    return sorted(gifts, key=lambda gift: (gift.line_id, gift.number))
+
+
 def claim_one(
-    due: QuerySet[M], *, field: str, rank: LockRank, again: Callable[[M], datetime]
+    due: QuerySet[M],
+    *,
+    field: str,
+    rank: LockRank,
+    again: Callable[[M], datetime],
+    counter: str = "checks",
 ) -> M | None:
     """The longest-waiting row of `due` that nobody holds, put off until `again(row)`.
 
@@ -66,8 +141,20 @@ def claim_one(
         return None
     setattr(row, field, again(row))
     changed = [field]
-    if hasattr(row, "checks"):
-        row.checks += 1
-        changed.append("checks")
+    if hasattr(row, counter):
+        setattr(row, counter, getattr(row, counter) + 1)
+        changed.append(counter)
     row.save(update_fields=changed)
     return row
+
+
+def claim_many(
+    due: QuerySet[M], *, field: str, rank: LockRank, again: Callable[[M], datetime], most: int
+) -> list[M]:
+    """As `claim_one`, for things that are asked about together; nothing is counted."""
+    note_rank(rank)
+    rows = list(due.order_by(field, "pk").select_for_update(of=("self",), skip_locked=True)[:most])
+    for row in rows:
+        setattr(row, field, again(row))
+        row.save(update_fields=[field])
+    return rows

@@ -8,6 +8,7 @@ accounts → entitlement; a source takes its own rows in that order through `ker
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, cast
 
 from django.utils.module_loading import import_string
@@ -78,8 +79,11 @@ class DiscountSource(Protocol):
         coupon_id: int | None,
         points: int,
         payable_fen: int,
+        at: datetime | None = None,
     ) -> Discounts:
         """What this coupon and these points would take off `payable_fen`. Reads only, no locks.
+
+        `at` is the moment that counts, now when left out.
 
         `points` is what the buyer wishes to spend: the source may lower it to the order's cap
         (a share of what is payable after the coupon). Raises a `DomainError` when the coupon is
@@ -88,11 +92,28 @@ class DiscountSource(Protocol):
         """
         ...
 
+    def best(
+        self,
+        *,
+        user_id: int,
+        lines: Sequence[OfferLine],
+        payable_fen: int,
+        at: datetime | None = None,
+    ) -> Discounts:
+        """Of all that `offer` would allow this user, what leaves the least to pay. Reads only.
+
+        One of the user's coupons (or none), then points up to the order's cap. Where several
+        leave the same: the fewest points, then no coupon, then the one that expires first. A
+        fixed number of queries, whatever the user holds.
+        """
+        ...
+
     def reserve(self, order: OrderDiscounts) -> None:
         """Hold exactly what was offered for this pending order, or raise a `DomainError` (409).
 
-        Called in the transaction that makes the order; raising undoes the order too. Not called
-        when the order uses neither coupon nor points.
+        Called in the transaction that makes the order; raising undoes the order too. Called
+        again for an order that was released, when late money revives it. Not called when the
+        order uses neither coupon nor points.
         """
         ...
 
@@ -126,6 +147,17 @@ class NoDiscounts:
         coupon_id: int | None,
         points: int,
         payable_fen: int,
+        at: datetime | None = None,
+    ) -> Discounts:
+        return Discounts()
+
+    def best(
+        self,
+        *,
+        user_id: int,
+        lines: Sequence[OfferLine],
+        payable_fen: int,
+        at: datetime | None = None,
     ) -> Discounts:
         return Discounts()
 

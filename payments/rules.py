@@ -34,7 +34,8 @@ REFUND_MOVES: Mapping[str, frozenset[str]] = {
     "processing": frozenset({"succeeded", "abnormal", "closed"}),
     "abnormal": frozenset({"succeeded", "closed"}),
     "succeeded": frozenset(),
-    "closed": frozenset(),
+    # closed here, by a person or on a refusal, and yet the platform says that the money went back
+    "closed": frozenset({"succeeded"}),
     "rejected": frozenset(),
 }
 
@@ -45,6 +46,8 @@ CHANNEL_DEFAULTS: Mapping[str, frozenset[str] | None] = {
     "devtools": None,
     "h5": None,
 }
+
+IOS_LEAST_FEN = 100  # `wechat.md` B1
 
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
@@ -62,6 +65,11 @@ def channel_default(platform: str, channel: str) -> bool:
     """Whether the default table allows this channel on this platform."""
     allowed = CHANNEL_DEFAULTS[platform]
     return allowed is None or channel in allowed
+
+
+def virtual_possible(platform: str, price_fen: int, env: int) -> bool:
+    """Whether virtual payment takes this price there at all: Apple wants a yuan, live (B1)."""
+    return platform != "ios" or (price_fen >= IOS_LEAST_FEN and env == 0)
 
 
 def period_end(start: datetime, period: str) -> datetime | None:
@@ -93,13 +101,17 @@ class Item:
     price_fen: int  # the shop's price, ≤ list_fen
     promo_fen: int  # after a dated promotion, ≤ price_fen
     member_fen: int | None = None  # None where this buyer has no member price
+    price_rule: str = "price"  # what the shop's price is: price | bundle | group
+    left_out: int = 0  # things of its bundle that the buyer has and does not pay for
+    gives: str = ""  # what each code of a gift opens
+    message: str = ""  # what the giver writes to whoever claims it
 
 
 @dataclass(frozen=True)
 class Step:
     """One line of the explanation. A line's steps add up to what it costs."""
 
-    rule: str  # list | price | promotion | member | coupon | points
+    rule: str  # list | price | bundle | group | promotion | member | coupon | points
     text: str
     amount_fen: int  # the list price positive, every reduction negative
 
@@ -124,11 +136,11 @@ class PricedLine:
     def payable_fen(self) -> int:
         return self.list_fen - self.discount_fen - self.points_value_fen
 
-    def reduced(self, rule: str, text: str, fen: int) -> "PricedLine":
-        """This line, `fen` cheaper by `rule`; unchanged when `fen` is 0."""
+    def reduced(self, rule: str, text: str, fen: int, *, always: bool = False) -> "PricedLine":
+        """This line, `fen` cheaper by `rule`; without a step when `fen` is 0, unless `always`."""
         if fen < 0 or fen > self.payable_fen:
             raise InvariantBroken(f"{rule} takes {fen} of {self.payable_fen}")
-        if fen == 0:
+        if fen == 0 and not always:
             return self
         points = rule == "points"
         return replace(
@@ -140,18 +152,30 @@ class PricedLine:
 
 
 def price_line(item: Item) -> PricedLine:
-    """List price → shop's price → promotion → member price, the lower one of each step."""
+    """List price → shop's price → promotion → member price, the lower one of each step.
+
+    Where a bundle leaves out what the buyer has, its step stands there even over 0 fen.
+    """
     line = PricedLine(item, (Step("list", _("原价"), item.list_fen * item.quantity),))
     unit = item.list_fen
     for rule, text, fen in (
-        ("price", _("优惠价"), item.price_fen),
+        (item.price_rule, _price_text(item), item.price_fen),
         ("promotion", _("限时优惠"), item.promo_fen),
         ("member", _("会员价"), item.member_fen),
     ):
-        if fen is not None and fen < unit:
-            line = line.reduced(rule, text, (unit - fen) * item.quantity)
+        told = rule == item.price_rule and item.left_out > 0
+        if fen is not None and (fen < unit or told):
+            line = line.reduced(rule, text, (unit - fen) * item.quantity, always=told)
             unit = fen
     return line
+
+
+def _price_text(item: Item) -> str:
+    texts = {"price": _("优惠价"), "bundle": _("套餐优惠"), "group": _("拼团价")}
+    text = texts[item.price_rule]
+    if item.left_out:
+        text += _("（已拥有的 %(count)s 项不计价）") % {"count": item.left_out}
+    return text
 
 
 def apply_discounts(lines: Sequence[PricedLine], offer: Discounts) -> list[PricedLine]:
@@ -192,6 +216,8 @@ class PaidFacts:
     amount_fen: int | None
     payer_openid: str
     success_at: datetime | None
+    platform_id: str = ""  # the platform's other number of it
+    by_apple: bool = False
 
 
 @dataclass(frozen=True)

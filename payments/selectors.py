@@ -1,19 +1,36 @@
 """Reads of payments, each in a fixed number of queries."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db.models import F, Prefetch, Q, QuerySet
 
 from kernel import clock
 from kernel.errors import NotFound
 from payments import rules
-from payments.models import ChannelRule, Entitlement, Order, OrderLine, Plan, Product, Refund
+from payments.models import (
+    ChannelRule,
+    Entitlement,
+    Order,
+    OrderLine,
+    Payment,
+    Plan,
+    Product,
+    Refund,
+    RefundLine,
+    XpayItem,
+)
+from payments.models.products import Channel
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+# D5: the platform's own refunds bear numbers that we did not make.
+_REFUND_NO = re.compile(r"[0-9A-Za-z_\-|*@]{1,64}")
 
 
 def _living(at: datetime) -> Q:
@@ -27,9 +44,11 @@ def entitled(user_id: int, scope: str) -> bool:
     return Entitlement.objects.filter(_living(clock.now()), user_id=user_id, scope=scope).exists()
 
 
-def entitled_scopes(user_id: int, scopes: Collection[str] | None = None) -> set[str]:
-    """Every scope the user may use now; only those of `scopes` when given."""
-    rows = Entitlement.objects.filter(_living(clock.now()), user_id=user_id)
+def entitled_scopes(
+    user_id: int, scopes: Collection[str] | None = None, *, at: datetime | None = None
+) -> set[str]:
+    """Every scope the user may use now (or at `at`); only those of `scopes` when given."""
+    rows = Entitlement.objects.filter(_living(at or clock.now()), user_id=user_id)
     if scopes is not None:
         rows = rows.filter(scope__in=scopes)
     return set(rows.values_list("scope", flat=True))
@@ -57,9 +76,14 @@ def period_covered_until(user_id: int, scope: str, at: datetime) -> datetime | N
 
 
 def products_for_scopes(scopes: Iterable[str]) -> dict[str, list[Product]]:
-    """Products on sale by scope, cheapest first; scopes without one are left out."""
+    """Products on sale by scope, cheapest first; scopes without one are left out.
+
+    Gifts open nothing for their buyer, so they are not among them.
+    """
     found: dict[str, list[Product]] = {}
-    products = Product.objects.filter(scope__in=list(scopes), active=True)
+    products = Product.objects.filter(scope__in=list(scopes), active=True).exclude(
+        kind=Product.Kind.GIFT
+    )
     for product in products.order_by("price_fen", "pk"):
         found.setdefault(product.scope, []).append(product)
     return found
@@ -73,20 +97,86 @@ class ChannelTable:
     rules: Mapping[tuple[str, str], bool]
 
     def channels(self, product: Product) -> list[str]:
-        """The product's own channels that may be used on this platform."""
-        return [c for c in product.channels if self._allows(c, product.kind)]
+        """The product's own channels that may be used on this platform for its price now.
 
-    def _allows(self, channel: str, kind: str) -> bool:
-        for key in ((channel, kind), (channel, "")):
+        Virtual payment sells a published item: one that is on its way counts here (the shelf
+        shows the price, paying says that it takes a while), one that failed does not. Callers
+        that ask about many products prefetch `xpay_items`.
+        """
+        return [
+            channel
+            for channel in product.channels
+            if self.allows(channel, product)
+            and (channel != Channel.VIRTUAL or self._sold_as_item(product))
+        ]
+
+    def allows(self, channel: str, product: Product) -> bool:
+        """Whether product and table name this channel, whatever the price."""
+        if channel not in product.channels:
+            return False
+        for key in ((channel, product.kind), (channel, "")):
             if key in self.rules:
                 return self.rules[key]
         return rules.channel_default(self.platform, channel)
+
+    def _sold_as_item(self, product: Product) -> bool:
+        price_fen = product.price_at(clock.now())
+        if price_fen == 0:
+            return True
+        if not _virtual_possible(price_fen, self.platform):
+            return False
+        items = product.xpay_items.all()
+        return not items or any(
+            item.price_fen >= price_fen and item.state != XpayItem.State.FAILED for item in items
+        )
 
 
 def channel_table(platform: str) -> ChannelTable:
     """The default table with the operators' rules for one platform over it."""
     rows = ChannelRule.objects.filter(platform=platform)
     return ChannelTable(platform, {(r.channel, r.kind): r.allowed for r in rows})
+
+
+def usable_item(product: Product, price_fen: int, platform: str) -> XpayItem | None:
+    """The published item that can sell `product` for `price_fen` on this platform now.
+
+    The one of exactly that price, else the next dearer one: it is then sold for less
+    (`activitySellingPrice`).
+    """
+    if not _virtual_possible(price_fen, platform):
+        return None
+    at = clock.now()
+    usable = [
+        item
+        for item in product.xpay_items.all()
+        if item.state == XpayItem.State.PUBLISHED
+        and item.usable_at is not None
+        and item.usable_at <= at
+        and item.price_fen >= price_fen
+    ]
+    return min(usable, key=lambda item: (item.price_fen, item.pk), default=None)
+
+
+def _virtual_possible(price_fen: int, platform: str) -> bool:
+    wechat = settings.KPAY.wechat
+    if not wechat.xpay_offer_id:
+        return False
+    return rules.virtual_possible(platform, price_fen, wechat.xpay_env)
+
+
+def attempt(out_trade_no: str) -> Payment | None:
+    """The attempt to pay that has this number."""
+    return Payment.objects.filter(out_trade_no=out_trade_no).first()
+
+
+def refund_numbered(out_refund_no: str) -> Refund | None:
+    """The refund that has this number, with its payment."""
+    return Refund.objects.select_related("payment").filter(out_refund_no=out_refund_no).first()
+
+
+def refund_by_buyer(out_refund_no: str) -> bool:
+    """Whether the buyer asked for it (and not the shop or nobody)."""
+    return Refund.objects.filter(out_refund_no=out_refund_no, cause=Refund.Cause.USER).exists()
 
 
 def get_product(product_id: int) -> Product:
@@ -102,6 +192,7 @@ def plans_on_sale() -> list[Plan]:
     return list(
         Plan.objects.filter(product__active=True)
         .select_related("product")
+        .prefetch_related("product__xpay_items")
         .order_by("position", "product__price_fen", "pk")
     )
 
@@ -130,9 +221,11 @@ def get_order_for_user(*, user: "User", no: str) -> Order:
 
 def get_refund_for_user(*, user: "User", no: str) -> Refund:
     """A refund of one of the user's orders. Raises `NotFound`."""
-    if not no.isascii() or not no.isdigit() or len(no) > 64:
+    if not _REFUND_NO.fullmatch(no):
         raise NotFound
+    parts = RefundLine.objects.select_related("line").order_by("line__line_no")
+    refunds = Refund.objects.select_related("order").prefetch_related(Prefetch("lines", parts))
     try:
-        return Refund.objects.select_related("order").get(out_refund_no=no, order__user_id=user.pk)
+        return refunds.get(out_refund_no=no, order__user_id=user.pk)
     except Refund.DoesNotExist:
         raise NotFound from None

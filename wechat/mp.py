@@ -31,13 +31,17 @@ class Session:
     unionid: str | None
 
 
-def mp_client() -> "MpClient":
-    """The client of the configured mini-program. Raises `WeChatNotConfigured`. No network."""
-    wechat, timeout = settings.KPAY.wechat, settings.KPAY.http_timeout
-    return _client_of(AppConfig(wechat.api_base, wechat.mp_appid, wechat.mp_secret, timeout))
+def mp_client(*, timeout: tuple[float, float] | None = None) -> "MpClient":
+    """The client of the configured mini-program. Raises `WeChatNotConfigured`. No network.
+
+    One with timeouts of its own (connect, read) has a pool and a breaker of its own too.
+    """
+    wechat, usual = settings.KPAY.wechat, settings.KPAY.http_timeout
+    config = AppConfig(wechat.api_base, wechat.mp_appid, wechat.mp_secret, timeout or usual)
+    return _client_of(config)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _client_of(config: AppConfig) -> "MpClient":
     return MpClient(config)
 

@@ -1,5 +1,6 @@
 """Who signed this: WeChat Pay's keys by serial, freshness, and the sealed resource (D1, D2)."""
 
+import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -113,8 +114,18 @@ def check(keys: PayKeys, headers: Mapping[str, Any], body: bytes) -> None:
     except UnicodeDecodeError as error:
         raise WeChatForged(said="not UTF-8") from error
     nonce, signature = _header(headers, "Nonce"), _header(headers, "Signature")
-    if not nonce or not rsa_verify(stamp, nonce, text, signature, key):
+    if not nonce or not _canonical(signature):
         raise WeChatForged(said="wrong signature")
+    if not rsa_verify(stamp, nonce, text, signature, key):
+        raise WeChatForged(said="wrong signature")
+
+
+def _canonical(signature: str) -> bool:
+    """Base64 that only one text stands for: Python's decoder ignores what follows the padding."""
+    try:
+        return base64.b64encode(base64.b64decode(signature, validate=True)).decode() == signature
+    except (binascii.Error, ValueError):
+        return False
 
 
 def open_notify(keys: PayKeys, headers: Mapping[str, Any], body: bytes) -> Notify:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import requests
+from django.conf import settings
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
@@ -15,8 +16,6 @@ from wechat.errors import WeChatNotNow, WeChatUncertain
 MAX_ANSWER = 2 * 1024 * 1024
 _POOL = 16
 _CHUNK = 64 * 1024
-_BREAK_AFTER = 10
-_BREAK_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,16 @@ class Answer:
 
 
 class Breaker:
-    """After 10 failures in a row nothing is sent for 3 seconds, so callers fail at once."""
+    """After so many failures in a row nothing is sent for a while, so callers fail at once.
 
-    def __init__(self) -> None:
+    Then one failure more opens it again, one success closes it for good. One per transport,
+    that is per upstream, app and process; nothing is shared between processes.
+    """
+
+    def __init__(self, failures: int, seconds: float) -> None:
         self._lock = threading.Lock()
+        self._most = max(1, failures)
+        self._seconds = seconds
         self._failures = 0
         self._open_until = 0.0
 
@@ -44,9 +49,9 @@ class Breaker:
     def note(self, *, ok: bool) -> None:
         with self._lock:
             self._failures = 0 if ok else self._failures + 1
-            if self._failures >= _BREAK_AFTER:
-                self._open_until = time.monotonic() + _BREAK_SECONDS
-                self._failures = 0
+            if self._failures >= self._most:
+                self._open_until = time.monotonic() + self._seconds
+                self._failures = self._most - 1
 
 
 class Transport:
@@ -55,7 +60,7 @@ class Transport:
     def __init__(self, base_url: str, timeout: tuple[float, float]) -> None:
         self.base_url = base_url
         self._timeout = timeout
-        self._breaker = Breaker()
+        self._breaker = Breaker(settings.KPAY.breaker_failures, settings.KPAY.breaker_seconds)
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_connections=2, pool_maxsize=_POOL, max_retries=0)
         self._session.mount("http://", adapter)

@@ -191,6 +191,8 @@ class Settings:
     mp_push_xml: bool = False
     mp_push_plain: bool = False
     xpay_ios: bool = True  # Apple's way of paying is opened
+    # An item that was never uploaded counts as published by hand, at the price it is first sold at.
+    xpay_console_items: bool = True
     xpay_quiet_seconds: float = 600.0  # after a publish
     xpay_goods_seconds: float = 1.0  # an upload or publish task takes
     xpay_uploads_at_once: int = 100

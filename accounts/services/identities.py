@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from accounts.errors import UserBlocked
 from accounts.locks import lock_person
 from accounts.models import Identity, User
-from accounts.selectors import appid_of
+from accounts.selectors import appid_of, session_key_context
 from accounts.services.tokens import TokenPair, issue_tokens
 from kernel import clock
 from kernel.crypto import encrypt
@@ -56,11 +56,6 @@ def signed_in(*, appid: str, openid: str, unionid: str, session_key: str) -> Sig
     identity.save()
     _join(unionid, user)
     return SignedIn(user, is_new, issue_tokens(user))
-
-
-def session_key_context(identity: Identity) -> str:
-    """What binds an encrypted session key to its row."""
-    return f"accounts.session_key:{identity.appid}:{identity.openid}"
 
 
 @transaction.atomic

@@ -9,9 +9,12 @@ from accounts.models import User
 from content.errors import TicketForged
 from content.models import Course, Lesson
 from kernel import clock
+from kernel.api.fields import rfc3339
 from kernel.errors import AccessRequired, NotFound
-from payments.models import Entitlement, Product
+from payments.models import Entitlement, GroupOffer, Product
 from payments.selectors import entitled_scopes, entitlement_for, products_for_scopes
+from payments.selling import group_offers
+from payments.serializers.shop import group_offer_json
 
 _PREFIX = "course:"
 
@@ -161,22 +164,31 @@ def course_for_cover(course_id: int) -> Course | None:
 
 
 def door_openers(course: Course) -> list[dict[str, Any]]:
-    """The products on sale that would open `course`: its own first, then memberships."""
+    """The products on sale that would open `course`: its own first, then memberships.
+
+    Two queries: the products, and the group offers that run on them.
+    """
     scopes = [course.scope, *(membership_scopes() if course.in_membership else [])]
     by_scope = products_for_scopes(scopes)
-    return [product_view(p) for scope in scopes for p in by_scope.get(scope, []) if p.active]
+    products = [p for scope in scopes for p in by_scope.get(scope, []) if p.active]
+    offers = group_offers([p.pk for p in products])
+    return [product_view(p, offers.get(p.pk)) for p in products]
 
 
-def product_view(product: Product) -> dict[str, Any]:
-    """A product as contract section 9 shows it, priced for now."""
+def product_view(product: Product, offer: GroupOffer | None = None) -> dict[str, Any]:
+    """A product as contract section 9 shows it, priced for now, with its group offer."""
+    price_fen = product.price_at(clock.now())
+    promoted = price_fen < product.price_fen
     return {
         "id": str(product.pk),
         "title": product.title,
         "kind": product.kind,
         "scope": product.scope,
-        "price_fen": product.price_at(clock.now()),
+        "price_fen": price_fen,
         "list_fen": product.list_fen,
+        "promo_until": rfc3339(product.promo_until) if promoted else None,
         "channels": list(product.channels),
+        "group": None if offer is None else group_offer_json(offer),
     }
 
 

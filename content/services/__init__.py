@@ -1,5 +1,6 @@
 """Everything that changes the catalogue."""
 
+from content.services.bundles import course_bundle_set
 from content.services.catalogue import (
     category_save,
     course_refresh,
@@ -24,6 +25,7 @@ __all__ = [
     "ImportedCourse",
     "bulk_import_courses",
     "category_save",
+    "course_bundle_set",
     "course_learners_add",
     "course_move",
     "course_price_set",

@@ -87,9 +87,9 @@ def course_save(
 
     `creator` and `category` are keys; a lesson is {key, title, kind, is_trial,
     duration_seconds, content, media_key?}, a product {key, title, price_fen, list_fen,
-    channels, xpay_product_id?}; the first product is the card's price. Lessons, products and
-    a status left out stay as they are (a new course is a draft). Holds the course's lock.
-    Raises `InvalidInput`.
+    channels, xpay_product_id?, kind?}; the first product that is no gift is the card's price.
+    Lessons, products and a status left out stay as they are (a new course is a draft). Holds the
+    course's lock. Raises `InvalidInput`.
     """
     _choice("kind", kind, Course.Kind.values)
     if status is not None:
@@ -116,8 +116,9 @@ def course_save(
         for position, row in enumerate(lessons, start=1)
     }
     saved_products = {_key(row): _product(course, row) for row in products}
-    if saved_products:
-        main = next(iter(saved_products.values()))
+    mains = (p for p in saved_products.values() if p.kind != Product.Kind.GIFT)
+    main = next(mains, None)
+    if main is not None:
         Course.objects.filter(pk=course.pk).update(product=main)
     course_refresh(course.pk)
     if status is not None:
@@ -230,9 +231,12 @@ def course_refresh(course_id: int) -> Course:
 
 def main_product(course: Course) -> Product | None:
     """The product whose price the card shows: the one that was set, else the cheapest that
-    opens the course (an operator may have made it in payments' own pages)."""
+    opens the course (an operator may have made it in payments' own pages). Never a gift."""
     return course.product or (
-        Product.objects.filter(scope=course.scope).order_by("-active", "price_fen", "pk").first()
+        Product.objects.filter(scope=course.scope)
+        .exclude(kind=Product.Kind.GIFT)
+        .order_by("-active", "price_fen", "pk")
+        .first()
     )
 
 
@@ -286,7 +290,7 @@ def _product(course: Course, row: Mapping[str, Any]) -> Product:
     return product_publish(
         scope=course.scope,
         title=one_line(str(row.get("title") or course.title), limit=120),
-        kind=Product.Kind.BUNDLE if course.kind == Course.Kind.BUNDLE else Product.Kind.COURSE,
+        kind=_product_kind(course, row),
         price_fen=price_fen,
         list_fen=price_fen if list_fen is None else list_fen,
         channels=row.get("channels") or DEFAULT_CHANNELS,
@@ -295,6 +299,17 @@ def _product(course: Course, row: Mapping[str, Any]) -> Product:
         xpay_product_id=str(row.get("xpay_product_id") or ""),
         owner_ref=course.scope,
     )
+
+
+def _product_kind(course: Course, row: Mapping[str, Any]) -> str:
+    """What the course is sold as, or codes for others where the row says so."""
+    own = Product.Kind.BUNDLE if course.kind == Course.Kind.BUNDLE else Product.Kind.COURSE
+    asked = row.get("kind")
+    if asked is None or asked == own.value:
+        return own
+    if asked != Product.Kind.GIFT.value or own == Product.Kind.BUNDLE:
+        raise InvalidInput(fields={"kind": [_("课程的商品类型只能留空或为 gift。")]})
+    return Product.Kind.GIFT
 
 
 def _by_key(model: Any, key: str, field_name: str) -> Any:

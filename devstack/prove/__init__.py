@@ -1,1 +1,1 @@
-"""Longer proofs of what the house promises, each a command: `python -m devstack prove NAME`."""
+"""Longer proofs, each with a command of its own: `python -m devstack prove NAME [--options]`."""

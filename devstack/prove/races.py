@@ -195,7 +195,7 @@ def _run(place: Stage, *, rounds: int, clients: int) -> dict[str, Any]:
         "races": {name: race.view() for name, race in races.items()},
         "deadlocks": place.one(DEADLOCKS) - before,
         "audit_ok": report["ok"],
-        "broken": {r["id"]: r["violations"] for r in report["invariants"] if r["violations"]},
+        "broken": {r["id"]: r["rows"][:3] for r in report["invariants"] if r["violations"]},
     }
 
 

@@ -79,7 +79,7 @@ def purchase_reward(*, user_id: int, order_no: str, payable_fen: int) -> int:
 def purchase_clawback(*, user_id: int, order_no: str, out_refund_no: str) -> int:
     """Take back the refund's share of what the order earned, once; returns what it took now.
 
-    Shares of all refunds of an order add up to what it earned. What the user has spent already
+    What all refunds of an order take adds up to what it earned. What the user has spent already
     goes to the wallet's shortfall, which later points settle. Holds the wallet.
     """
     refund = Refund.objects.select_related("order").get(out_refund_no=out_refund_no)
@@ -115,19 +115,17 @@ def purchase_clawback(*, user_id: int, order_no: str, out_refund_no: str) -> int
 
 
 def _refund_share(points: int, refund: Refund) -> int:
-    """By the order's own refunds in the order of their keys, so that the shares add up."""
-    earlier = (
+    """What all of the order's own refunds so far take back, less what they took already.
+
+    However they succeeded and in whatever order they are told, they add up to `points`.
+    """
+    order = refund.order
+    gone = (
         Refund.objects.filter(
-            order=refund.order,
-            status=Refund.Status.SUCCEEDED,
-            pk__lt=refund.pk,
-            cause__in=CAUSES_OF_ITS_OWN,
+            order=order, status=Refund.Status.SUCCEEDED, cause__in=CAUSES_OF_ITS_OWN
         ).aggregate(fen=Sum("amount_fen"))["fen"]
         or 0
     )
-    return rules.clawback_share(
-        points,
-        before_fen=earlier,
-        refund_fen=refund.amount_fen,
-        payable_fen=refund.order.payable_fen,
-    )
+    due = rules.clawback_share(points, before_fen=0, refund_fen=gone, payable_fen=order.payable_fen)
+    taken = PointClawback.objects.filter(order_no=order.no).aggregate(points=Sum("points"))
+    return due - (taken["points"] or 0)

@@ -10,7 +10,7 @@ from incentives.errors import CodeNotFound, CodeUsedUp
 from incentives.locks import claim_rank
 from incentives.models import RedeemCode, RedeemUse
 from kernel import clock
-from kernel.ids import token_hash
+from kernel.ids import normal_code, token_hash
 from payments.errors import AlreadyOwned
 from payments.selectors import entitled
 from payments.services import entitlement_grant
@@ -65,11 +65,6 @@ def _count(code: RedeemCode) -> None:
     ).update(used_count=F("used_count") + 1)
     if not counted:
         raise CodeUsedUp
-
-
-def normal_code(code: str) -> str:
-    """Codes are typed by people: spaces and dashes do not count, nor does case."""
-    return "".join(code.split()).replace("-", "").upper()
 
 
 def code_set(row: RedeemCode, code: str) -> None:

@@ -4,6 +4,8 @@ Each function runs in the caller's transaction with the order's row locked, and 
 before the points wallet.
 """
 
+from datetime import datetime
+
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -28,13 +30,13 @@ def coupon_reserve(*, coupon_id: int, user_id: int, order_no: str, value_fen: in
     coupon.save(update_fields=["status", "order_no"])
 
 
-def check_free(coupon: Coupon) -> None:
-    """Raise CouponUnusable unless the coupon can be put on an order now."""
+def check_free(coupon: Coupon, *, at: datetime | None = None) -> None:
+    """Raise CouponUnusable unless the coupon can be put on an order now (or at `at`)."""
     if coupon.status == Coupon.Status.RESERVED:
         raise CouponUnusable(reason="held")
     if coupon.status == Coupon.Status.REDEEMED:
         raise CouponUnusable(reason="used")
-    if coupon.status == Coupon.Status.EXPIRED or coupon.expires_at <= clock.now():
+    if coupon.status == Coupon.Status.EXPIRED or coupon.expires_at <= (at or clock.now()):
         raise CouponUnusable(reason="expired")
 
 

@@ -1,5 +1,25 @@
 """Operators' pages of payments. Money is evidence: read only; changes go through services."""
 
-from payments.admin import ledger, orders, platform, products
+from payments.admin import (
+    bills,
+    channels,
+    ledger,
+    orders,
+    platform,
+    products,
+    refund_rules,
+    refunds,
+    selling,
+)
 
-__all__ = ["ledger", "orders", "platform", "products"]
+__all__ = [
+    "bills",
+    "channels",
+    "ledger",
+    "orders",
+    "platform",
+    "products",
+    "refund_rules",
+    "refunds",
+    "selling",
+]

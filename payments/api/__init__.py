@@ -1,5 +1,8 @@
 """The payment API, by subject."""
 
+from payments.api.gifts import GiftClaimView, GiftsView, GiftView
+from payments.api.groups import GroupJoinView, GroupOffersView, GroupsView, GroupView
+from payments.api.invoices import InvoiceView
 from payments.api.orders import (
     OrderCancelView,
     OrderCheckView,
@@ -7,13 +10,23 @@ from payments.api.orders import (
     OrdersView,
     OrderView,
 )
-from payments.api.refunds import RefundView
+from payments.api.refunds import OrderRefundQuoteView, OrderRefundsView, RefundView
 from payments.api.shop import PlansView, ProductView, QuoteView
 
 __all__ = [
+    "GiftClaimView",
+    "GiftView",
+    "GiftsView",
+    "GroupJoinView",
+    "GroupOffersView",
+    "GroupView",
+    "GroupsView",
+    "InvoiceView",
     "OrderCancelView",
     "OrderCheckView",
     "OrderPayView",
+    "OrderRefundQuoteView",
+    "OrderRefundsView",
     "OrderView",
     "OrdersView",
     "PlansView",

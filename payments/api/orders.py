@@ -1,10 +1,12 @@
 """Orders, and paying for them."""
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.rules import client_address
 from kernel import ratelimit
 from kernel.api import ApiView, paginate, parse
 from kernel.idempotency import idempotent
@@ -76,7 +78,13 @@ class OrderCancelView(ApiView):
 class OrderPayView(ApiView):
     @extend_schema(
         summary=_("支付订单"),
-        description=_("返回交给微信客户端的参数；到账以微信的通知或查询为准。"),
+        description=_(
+            "返回交给微信客户端的参数：jsapi 交给 wx.requestPayment，virtual 交给 "
+            "wx.requestVirtualPayment，native 为二维码内容，h5 为跳转地址。"
+            "到账以微信的通知或查询为准。"
+            "虚拟支付需要微信登录状态：返回 401 session_expired 时请重新 wx.login；"
+            "没有同价道具时返回 409 virtual_item_missing。"
+        ),
         tags=ORDERS,
         parameters=[NO, KEY],
         request=PayInput,
@@ -90,7 +98,7 @@ class OrderPayView(ApiView):
             user=user_of(request),
             no=no,
             channel=asked["channel"],
-            client_ip=request.META.get("REMOTE_ADDR", ""),
+            client_ip=client_address(request.META, settings.KPAY.proxy_hops),
         )
         return Response(pay_json(payment, params))
 

@@ -10,6 +10,8 @@ from kernel import clock
 from kernel.api import ApiView, parse
 from payments import selectors
 from payments.api.params import PLATFORM, SHOP, table_of, user_of
+from payments.models import Product
+from payments.selling import bundle_contents, group_offers, sellable_bundle
 from payments.serializers.shop import (
     PlansOutput,
     ProductOutput,
@@ -19,7 +21,7 @@ from payments.serializers.shop import (
     product_json,
     quote_json,
 )
-from payments.services.quotes import quote_make
+from payments.services.quotes import quote_ask
 
 
 class ProductView(ApiView):
@@ -35,7 +37,14 @@ class ProductView(ApiView):
     def get(self, request: Request, product_id: int) -> Response:
         product = selectors.get_product(product_id)
         channels = table_of(request).channels(product)
-        return Response(product_json(product, channels, product.price_at(clock.now())))
+        contents: list[Product] = []
+        if product.kind == Product.Kind.BUNDLE:
+            contents = bundle_contents([product.pk])[product.pk]
+            channels = channels if sellable_bundle(contents) else []
+        offer = group_offers([product.pk]).get(product.pk)
+        return Response(
+            product_json(product, channels, clock.now(), offer=offer, contents=contents)
+        )
 
 
 class PlansView(ApiView):
@@ -53,7 +62,8 @@ class QuoteView(ApiView):
     @extend_schema(
         summary=_("算价"),
         description=_(
-            "按固定顺序给出每一步：原价 → 优惠价 → 会员价 → 一张优惠券 → 积分 → 应付。"
+            "按固定顺序给出每一步：原价 → 优惠价（套餐优惠）→ 限时优惠 → 会员价 → 一张优惠券 → "
+            "积分 → 应付。套餐按内含商品拆成多行。best 为更省的优惠券与积分组合。"
             "有效期内用 quote_id 下单，金额与此完全一致。"
         ),
         tags=SHOP,
@@ -69,4 +79,4 @@ class QuoteView(ApiView):
     )
     def post(self, request: Request) -> Response:
         asked = parse(QuoteInput, request.data)
-        return Response(quote_json(quote_make(user=user_of(request), **asked)))
+        return Response(quote_json(*quote_ask(user=user_of(request), **asked)))

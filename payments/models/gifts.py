@@ -79,7 +79,9 @@ class Gift(models.Model):
                 name="gift_claimed_by_someone",
             ),
             models.CheckConstraint(
-                condition=~Q(status__in=("returning", "returned")) | Q(refund__isnull=False),
+                condition=~Q(status__in=("returning", "returned"))
+                | Q(refund__isnull=False)
+                | Q(status="returned", amount_fen=0),
                 name="gift_returns_by_refund",
             ),
         ]

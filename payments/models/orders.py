@@ -141,6 +141,7 @@ class OrderLine(models.Model):
     title = models.CharField(_("名称"), max_length=120)
     scope = models.CharField(_("权益范围"), max_length=80, blank=True, default="")
     gives = models.CharField(_("赠出的权益"), max_length=80, blank=True, default="")
+    message = models.CharField(_("赠言"), max_length=200, blank=True, default="")
     period = models.CharField(_("周期"), max_length=8, blank=True, default="")
     quantity = models.PositiveIntegerField(_("数量"), default=1)
     list_fen = models.PositiveIntegerField(_("原价(分)"))
@@ -166,6 +167,10 @@ class OrderLine(models.Model):
             ),
             models.CheckConstraint(
                 condition=~Q(kind="gift") | Q(scope=""), name="order_line_gift_has_no_scope"
+            ),
+            models.CheckConstraint(
+                condition=(Q(kind="gift") & ~Q(gives="")) | (~Q(kind="gift") & Q(gives="")),
+                name="order_line_gift_gives",
             ),
             models.CheckConstraint(
                 condition=Q(quantity=1) | Q(kind="gift"), name="order_line_many_gifts_only"

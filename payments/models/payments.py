@@ -226,7 +226,7 @@ class RefundLine(models.Model):
 
 class RefundPolicy(models.Model):
     """What a learner gets back without asking anybody. The row for a product beats the one for
-    its kind, which beats the one for everything; without rows `rules.DEFAULT_POLICY` holds.
+    its kind, which beats the one for everything; without rows `refund_rules.DEFAULT_POLICY` holds.
     """
 
     class Tail(models.TextChoices):

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from kernel.api import IdField, StrictSerializer
 from kernel.api.fields import rfc3339
-from payments.models import Order, Payment
+from payments.models import Order, Payment, Product
 from payments.models.products import Channel, Platform
 from payments.serializers.refunds import OrderRefundOutput, order_refund_json
 from payments.serializers.shop import MAX_POINTS, ItemInput, id_text
@@ -41,7 +41,9 @@ class PayInput(StrictSerializer):
 class OrderLineOutput(StrictSerializer):
     line_no = serializers.IntegerField()
     product_id = serializers.CharField()
+    kind = serializers.ChoiceField(choices=Product.Kind.choices)
     title = serializers.CharField()
+    scope = serializers.CharField(help_text=_("开通的权益；礼品为空"))
     quantity = serializers.IntegerField()
     list_fen = serializers.IntegerField()
     payable_fen = serializers.IntegerField()
@@ -58,6 +60,7 @@ class OrderOutput(StrictSerializer):
     payable_fen = serializers.IntegerField()
     refunded_fen = serializers.IntegerField()
     coupon_id = serializers.CharField(allow_null=True)
+    group_id = serializers.CharField(allow_null=True, help_text=_("所在的团"))
     created_at = serializers.DateTimeField()
     paid_at = serializers.DateTimeField(allow_null=True)
     expires_at = serializers.DateTimeField()
@@ -73,9 +76,7 @@ class OrdersOutput(StrictSerializer):
 class PayOutput(StrictSerializer):
     channel = serializers.ChoiceField(choices=Channel.choices)
     out_trade_no = serializers.CharField()
-    params = serializers.DictField(
-        child=serializers.CharField(), help_text=_("原样交给 wx.requestPayment")
-    )
+    params = serializers.DictField(child=serializers.CharField(), help_text=_("原样交给微信客户端"))
 
 
 def order_json(order: Order) -> dict[str, Any]:
@@ -90,6 +91,7 @@ def order_json(order: Order) -> dict[str, Any]:
         "payable_fen": order.payable_fen,
         "refunded_fen": order.refunded_fen,
         "coupon_id": id_text(order.coupon_id),
+        "group_id": id_text(order.group_id),
         "created_at": rfc3339(order.created_at),
         "paid_at": rfc3339(order.paid_at),
         "expires_at": rfc3339(order.expires_at),
@@ -97,7 +99,9 @@ def order_json(order: Order) -> dict[str, Any]:
             {
                 "line_no": line.line_no,
                 "product_id": str(line.product_id),
+                "kind": line.kind,
                 "title": line.title,
+                "scope": line.scope,
                 "quantity": line.quantity,
                 "list_fen": line.list_fen,
                 "payable_fen": line.payable_fen,

@@ -1,6 +1,7 @@
 """Products, plans and quotes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -8,9 +9,10 @@ from rest_framework import serializers
 
 from kernel.api import IdField, StrictSerializer
 from kernel.api.fields import rfc3339
-from payments.models import Plan, Product, Quote
+from payments.models import GroupOffer, Plan, Product, Quote
 from payments.models.products import Platform
 from payments.selectors import ChannelTable
+from payments.services.pricing import Better
 
 MAX_POINTS = 10**9
 
@@ -27,6 +29,18 @@ class QuoteInput(StrictSerializer):
     points = serializers.IntegerField(
         required=False, default=0, min_value=0, max_value=MAX_POINTS, help_text=_("最多使用的积分")
     )
+    best = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text=_("为真时自动选用最省的优惠券与积分，忽略 coupon_id 与 points"),
+    )
+
+
+class GroupOfferOutput(StrictSerializer):
+    offer_id = serializers.CharField()
+    price_fen = serializers.IntegerField(help_text=_("拼团价"))
+    size = serializers.IntegerField(help_text=_("成团人数"))
+    hours = serializers.IntegerField(help_text=_("开团后的限时（小时）"))
 
 
 class ProductOutput(StrictSerializer):
@@ -39,6 +53,13 @@ class ProductOutput(StrictSerializer):
     )
     list_fen = serializers.IntegerField(help_text=_("原价"))
     member_fen = serializers.IntegerField(allow_null=True, help_text=_("会员价"))
+    promo_until = serializers.DateTimeField(
+        allow_null=True, help_text=_("正在进行的限时优惠何时结束；没有或不限时为 null")
+    )
+    group = GroupOfferOutput(allow_null=True, help_text=_("正在进行的拼团活动"))
+    items = serializers.ListField(
+        child=serializers.DictField(), help_text=_("套餐包含的商品：product_id、title、scope")
+    )
     channels = serializers.ListField(child=serializers.CharField(), help_text=_("可用的支付渠道"))
 
 
@@ -60,7 +81,7 @@ class PlansOutput(StrictSerializer):
 
 class StepOutput(StrictSerializer):
     rule = serializers.ChoiceField(
-        choices=["list", "price", "promotion", "member", "coupon", "points"]
+        choices=["list", "price", "bundle", "group", "promotion", "member", "coupon", "points"]
     )
     text = serializers.CharField()
     amount_fen = serializers.IntegerField(help_text=_("原价为正，优惠为负；各步之和等于应付"))
@@ -76,6 +97,14 @@ class QuoteLineOutput(StrictSerializer):
     payable_fen = serializers.IntegerField()
 
 
+class BetterOutput(StrictSerializer):
+    coupon_id = serializers.CharField(allow_null=True)
+    points = serializers.IntegerField()
+    payable_fen = serializers.IntegerField()
+    saved_fen = serializers.IntegerField(help_text=_("比当前报价再省多少"))
+    text = serializers.CharField()
+
+
 class QuoteOutput(StrictSerializer):
     quote_id = serializers.CharField()
     lines = QuoteLineOutput(many=True)
@@ -86,14 +115,24 @@ class QuoteOutput(StrictSerializer):
     points_value_fen = serializers.IntegerField()
     payable_fen = serializers.IntegerField()
     expires_at = serializers.DateTimeField()
+    best = BetterOutput(allow_null=True, help_text=_("更省的组合；当前报价已是最省时为 null"))
 
 
 def id_text(value: int | None) -> str | None:
     return None if value is None else str(value)
 
 
-def product_json(product: Product, channels: list[str], price_fen: int) -> dict[str, Any]:
-    """A product where `channels` may sell it; without one its price is null."""
+def product_json(
+    product: Product,
+    channels: list[str],
+    at: datetime,
+    *,
+    offer: GroupOffer | None = None,
+    contents: Sequence[Product] = (),
+) -> dict[str, Any]:
+    """A product at that moment where `channels` may sell it; without one its price is null."""
+    price_fen = product.price_at(at)
+    promoted = price_fen < product.price_fen
     return {
         "id": str(product.pk),
         "title": product.title,
@@ -102,7 +141,22 @@ def product_json(product: Product, channels: list[str], price_fen: int) -> dict[
         "price_fen": price_fen if channels else None,
         "list_fen": product.list_fen,
         "member_fen": product.member_fen if channels else None,
+        "promo_until": rfc3339(product.promo_until) if channels and promoted else None,
         "channels": channels,
+        "group": group_offer_json(offer) if offer is not None and channels else None,
+        "items": [
+            {"product_id": str(item.pk), "title": item.title, "scope": item.scope}
+            for item in contents
+        ],
+    }
+
+
+def group_offer_json(offer: GroupOffer) -> dict[str, Any]:
+    return {
+        "offer_id": str(offer.pk),
+        "price_fen": offer.price_fen,
+        "size": offer.size,
+        "hours": offer.hours,
     }
 
 
@@ -125,7 +179,19 @@ def _line_json(line: Mapping[str, Any]) -> dict[str, Any]:
     return {"product_id": str(line["product_id"]), **{name: line[name] for name in names}}
 
 
-def quote_json(quote: Quote) -> dict[str, Any]:
+def better_json(better: Better | None) -> dict[str, Any] | None:
+    if better is None:
+        return None
+    return {
+        "coupon_id": id_text(better.coupon_id),
+        "points": better.points,
+        "payable_fen": better.payable_fen,
+        "saved_fen": better.saved_fen,
+        "text": better.text,
+    }
+
+
+def quote_json(quote: Quote, better: Better | None) -> dict[str, Any]:
     return {
         "quote_id": str(quote.pk),
         "lines": [_line_json(line) for line in quote.lines],
@@ -136,4 +202,5 @@ def quote_json(quote: Quote) -> dict[str, Any]:
         "points_value_fen": quote.points_value_fen,
         "payable_fen": quote.payable_fen,
         "expires_at": rfc3339(quote.expires_at),
+        "best": better_json(better),
     }

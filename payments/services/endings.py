@@ -1,5 +1,6 @@
 """Orders that die unpaid."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -61,6 +62,21 @@ def discounts_of(order: Order) -> OrderDiscounts:
         points=order.points_used,
         points_value_fen=order.points_value_fen,
     )
+
+
+def spend_now(whole: OrderDiscounts) -> None:
+    """Reserve and redeem in one transaction: the coupon through and through, then the points.
+
+    Redeeming the coupon after reserving points would go back in the lock order.
+    """
+    parts = []
+    if whole.coupon_id is not None:
+        parts.append(replace(whole, points=0, points_value_fen=0))
+    if whole.points:
+        parts.append(replace(whole, coupon_id=None, coupon_fen=0))
+    for part in parts:
+        discount_source().reserve(part)
+        discount_source().redeem(part)
 
 
 def next_order_sweep(order: Order) -> datetime:

@@ -7,19 +7,21 @@ from django.db import transaction
 from django.db.models import Q
 
 from kernel import clock
-from kernel.errors import InvariantBroken
+from kernel.errors import DomainError, InvariantBroken
 from kernel.outbox import publish
 from payments import ledger, rules, selectors
 from payments.errors import FactsDiffer
 from payments.events import OrderPaid
 from payments.locks import buyer_turn, order_locked, payments_locked
-from payments.models import Effect, Order, OrderLine, Payment, Product, Refund
+from payments.models import Effect, Order, OrderLine, Payment, Refund
 from payments.ports import discount_source
-from payments.services.endings import discounts_of, end_locked
+from payments.services.codes import gifts_make
+from payments.services.deliveries import delivery_due_at
+from payments.services.endings import discounts_of, end_locked, spend_now
 from payments.services.entitlements import grant_lines
-from payments.services.refunds import stray_refund
-
-_NEVER_PAID = (Order.Status.CANCELLED, Order.Status.CLOSED)
+from payments.services.refunds.stray import stray_refund
+from payments.services.seats import group_member_paid
+from payments.services.shares import shares_take
 
 
 @transaction.atomic
@@ -27,10 +29,11 @@ def payment_succeeded(*, facts: rules.PaidFacts) -> Payment:
     """The payment is succeeded and its order paid, entitled and booked, exactly once.
 
     Called alike by notify, check and sweeper, as often as they like: the second call changes
-    nothing. Money for an order that does not take it (ended, paid before, or its content owned
-    meanwhile) is booked to suspense and a refund in full is requested with its cause.
-    Holds the buyer's turn, the order and its payments. Raises `FactsDiffer` (nothing done) when
-    `facts` do not agree with what was asked for.
+    nothing. A closed order takes late money when all that it had reserved is free again. Money
+    for an order that does not take it (cancelled, paid before, or its content owned meanwhile)
+    is booked to suspense and a refund in full is requested with its cause.
+    Holds the buyer's turn, the order, its payments and its group. Raises `FactsDiffer` (nothing
+    done) when `facts` do not agree with what was asked for.
     """
     known = payment_told(facts)
     if known is None:
@@ -74,10 +77,10 @@ def take_money(known: Payment, facts: rules.PaidFacts) -> Payment:
         return payment
     lines = list(
         OrderLine.objects.filter(order_id=order_id)
-        .only("order_id", "kind", "scope", "period")
+        .only("order_id", "kind", "scope", "period", "gives", "message", "quantity", "payable_fen")
         .order_by("line_no")
     )
-    cause = _stray_cause(order, lines)
+    cause = _stray_cause(order, lines) or _reservations_taken(order)
     at = _succeed(payment, facts, effective=cause is None)
     if cause is None:
         order_fulfil(order=order, lines=lines, payment=payment, at=at)
@@ -107,15 +110,44 @@ def check_facts(payment: Payment, facts: rules.PaidFacts) -> None:
 
 
 def _stray_cause(order: Order, lines: Sequence[OrderLine]) -> Refund.Cause | None:
-    """Why this order does not take the money; None when it does."""
-    if order.status in _NEVER_PAID:
+    """Why this order does not take the money; None when it may."""
+    if order.status == Order.Status.CANCELLED:
         return Refund.Cause.LATE_PAYMENT
-    if order.status != Order.Status.PENDING:
+    late = order.status == Order.Status.CLOSED
+    if order.status != Order.Status.PENDING and not late:
         return Refund.Cause.DUPLICATE_PAYMENT
-    once = [line.scope for line in lines if line.scope and line.kind != Product.Kind.PLAN]
+    once = [line.scope for line in lines if line.scope and not line.period]
     if once and selectors.entitled_scopes(order.user_id, once):
-        return Refund.Cause.DUPLICATE_PAYMENT
+        return Refund.Cause.LATE_PAYMENT if late else Refund.Cause.DUPLICATE_PAYMENT
     return None
+
+
+def _reservations_taken(order: Order) -> Refund.Cause | None:
+    """The order's coupon, points and seat in its group are its own for good; None then.
+
+    A pending order holds coupon and points. A closed one reserves them again; where that is
+    refused, or the group is over, nothing is changed and the money is late.
+    """
+    late = order.status == Order.Status.CLOSED
+    if not late and order.group_id is None:
+        _redeem(order)
+        return None
+    try:
+        with transaction.atomic():
+            if order.group_id is not None:
+                group_member_paid(order)
+            if late:
+                spend_now(discounts_of(order))
+            else:
+                _redeem(order)
+    except DomainError:
+        return Refund.Cause.LATE_PAYMENT
+    return None
+
+
+def _redeem(order: Order) -> None:
+    if order.coupon_id is not None or order.points_used:
+        discount_source().redeem(discounts_of(order))
 
 
 def _succeed(payment: Payment, facts: rules.PaidFacts, *, effective: bool) -> datetime:
@@ -127,6 +159,10 @@ def _succeed(payment: Payment, facts: rules.PaidFacts, *, effective: bool) -> da
     payment.payer_openid = payment.payer_openid or facts.payer_openid
     payment.success_at = at
     payment.next_check_at = None
+    payment.platform_id = facts.platform_id
+    payment.by_apple = facts.by_apple
+    if effective:
+        payment.shipping_due_at = delivery_due_at(payment.channel)
     if not effective:
         payment.refunding_fen = payment.amount_fen
     payment.save(
@@ -137,6 +173,9 @@ def _succeed(payment: Payment, facts: rules.PaidFacts, *, effective: bool) -> da
             "payer_openid",
             "success_at",
             "next_check_at",
+            "platform_id",
+            "by_apple",
+            "shipping_due_at",
             "refunding_fen",
         ]
     )
@@ -146,21 +185,21 @@ def _succeed(payment: Payment, facts: rules.PaidFacts, *, effective: bool) -> da
 def order_fulfil(
     *, order: Order, lines: Sequence[OrderLine], payment: Payment | None, at: datetime
 ) -> None:
-    """The held, pending order is paid: discounts redeemed, journal posted, rights granted.
+    """The held order is paid: journal posted, rights granted, gifts made.
 
-    `payment` is None for an order over 0 fen, whose discounts are redeemed already. Needs the
-    buyer's turn.
+    Its coupon, points and seat in a group are taken already. `payment` is None for an order over
+    0 fen. Needs the buyer's turn.
     """
     if not rules.may_move(rules.ORDER_MOVES, order.status, Order.Status.PAID):
-        raise InvariantBroken("only a pending order is paid")
+        raise InvariantBroken("an order is paid once")
     if (payment.amount_fen if payment else 0) != order.payable_fen:
         raise InvariantBroken("an order is paid by exactly its payable amount")
     order.status = Order.Status.PAID
     order.paid_at = at
+    order.ended_at = None
     order.next_sweep_at = None
-    order.save(update_fields=["status", "paid_at", "next_sweep_at"])
-    if payment is not None and (order.coupon_id is not None or order.points_used):
-        discount_source().redeem(discounts_of(order))
+    order.save(update_fields=["status", "paid_at", "ended_at", "next_sweep_at"])
+    gifts_make(lines)
     if order.total_fen:
         ledger.post_sale(
             kind="payment" if payment else "order",
@@ -171,6 +210,8 @@ def order_fulfil(
             points_value_fen=order.points_value_fen,
             total_fen=order.total_fen,
         )
+    if payment is not None:
+        shares_take(order=order, lines=lines, ref=payment.out_trade_no)
     grant_lines(order=order, lines=lines, at=at)
     publish(
         OrderPaid(

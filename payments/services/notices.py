@@ -1,65 +1,21 @@
 """Verified notices of WeChat Pay: kept raw, applied in the same transaction, once."""
 
 from dataclasses import asdict
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-import orjson
-from django.db import connection, transaction
+from django.db import transaction
 
-from kernel import clock
-from kernel.errors import DomainError
-from kernel.locks import LockRank
 from payments import rules
 from payments.errors import FactsDiffer
-from payments.locks import claim_one
-from payments.models import EventHandling, Refund
+from payments.models import EventHandling
+from payments.selectors import refund_numbered
 from payments.services.fulfilment import payment_succeeded, payment_told, take_money
+from payments.services.kept_events import Told, event_kept, parked_event_done
 from payments.services.refunds import check_refund_facts, refund_told
 
 SOURCE = "wechat_pay"
-# Seconds before the n-th try of an early event: ten tries within ten minutes (X01).
-BACKOFF = (1, 2, 4, 8, 15, 30, 60, 90, 120, 180)
 
-_KEEP = """
-WITH kept AS (
-    INSERT INTO payments_platformevent (source, event_id, event_type, body, received_at)
-    VALUES (%s, %s, %s, %s, %s)
-    ON CONFLICT (source, event_id) DO NOTHING
-    RETURNING id
-)
-INSERT INTO payments_eventhandling
-    (event_id, kind, business_key, state, attempts, due_at, facts, last_error, done_at)
-SELECT id, %s, %s, %s, 0, %s, %s, '', %s FROM kept
-RETURNING event_id
-"""
-
-
-def _keep(
-    *,
-    event_id: str,
-    event_type: str,
-    body: bytes,
-    kind: str,
-    business_key: str,
-    state: EventHandling.State,
-    facts: dict[str, Any] | None = None,
-) -> bool:
-    """Store the raw event with its state; False when it is known already.
-
-    A copy that arrives at the same moment waits here until the first one commits.
-    """
-    at = clock.now()
-    parked = state == EventHandling.State.PARKED
-    values = [
-        *(SOURCE, event_id, event_type, body, at, kind, business_key, state.value),
-        at + timedelta(seconds=BACKOFF[0]) if parked else None,
-        orjson.dumps(facts).decode() if parked else None,
-        None if parked else at,
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(_KEEP, values)
-        return cursor.fetchone() is not None
+State = EventHandling.State
 
 
 @transaction.atomic
@@ -70,14 +26,12 @@ def payment_notice(*, event_id: str, event_type: str, body: bytes, facts: rules.
     nothing when it does not agree with the payment: the right one may still come.
     """
     payment = payment_told(facts)
-    new = _keep(
-        event_id=event_id,
-        event_type=event_type,
-        body=body,
+    new = event_kept(
+        Told(SOURCE, event_id, event_type, body),
         kind="payment",
         business_key=facts.out_trade_no,
-        state=EventHandling.State.PARKED if payment is None else EventHandling.State.DONE,
-        facts=asdict(facts),
+        state=State.PARKED if payment is None else State.DONE,
+        facts=asdict(facts) if payment is None else None,
     )
     if new and payment is not None:
         take_money(payment, facts)
@@ -86,17 +40,15 @@ def payment_notice(*, event_id: str, event_type: str, body: bytes, facts: rules.
 @transaction.atomic
 def refund_notice(*, event_id: str, event_type: str, body: bytes, facts: rules.RefundFacts) -> None:
     """The notice is kept and its refund is as told, in one transaction; parked when unknown."""
-    refund = _refund(facts.out_refund_no)
+    refund = refund_numbered(facts.out_refund_no)
     if refund is not None:
         check_refund_facts(refund, refund.payment, facts)
-    new = _keep(
-        event_id=event_id,
-        event_type=event_type,
-        body=body,
+    new = event_kept(
+        Told(SOURCE, event_id, event_type, body),
         kind="refund",
         business_key=facts.out_refund_no,
-        state=EventHandling.State.PARKED if refund is None else EventHandling.State.DONE,
-        facts=asdict(facts),
+        state=State.PARKED if refund is None else State.DONE,
+        facts=asdict(facts) if refund is None else None,
     )
     if new and refund is not None:
         refund_told(refund_id=refund.pk, facts=facts)
@@ -105,70 +57,28 @@ def refund_notice(*, event_id: str, event_type: str, body: bytes, facts: rules.R
 @transaction.atomic
 def other_notice(*, event_id: str, event_type: str, body: bytes) -> None:
     """A notice that we do not act on is kept as ignored."""
-    _keep(
-        event_id=event_id,
-        event_type=event_type,
-        body=body,
+    event_kept(
+        Told(SOURCE, event_id, event_type, body),
         kind="other",
         business_key=event_id,
-        state=EventHandling.State.IGNORED,
+        state=State.IGNORED,
     )
 
 
-def _refund(out_refund_no: str) -> Refund | None:
-    return Refund.objects.select_related("payment").filter(out_refund_no=out_refund_no).first()
-
-
-def parked_event_retry() -> bool:
-    """Try the longest-waiting parked event once more; False when none is due.
-
-    After ten tries it is dead: a person has to look (the admin lists them).
-    """
-    with transaction.atomic():
-        row = claim_one(
-            EventHandling.objects.filter(state=EventHandling.State.PARKED, due_at__lte=clock.now()),
-            field="due_at",
-            rank=LockRank.ORDER,
-            again=_next_try,
-        )
-    if row is None:
-        return False
-    try:
-        _apply_parked(row)
-    except DomainError as error:
-        _parked_failed(row, error)
-    return True
-
-
 @transaction.atomic
-def _apply_parked(row: EventHandling) -> None:
-    facts = dict(row.facts or {})
+def parked_event_apply(*, event: EventHandling) -> None:
+    """A kept notice has its effect now, or raises what is still in the way (`FactsDiffer`)."""
+    facts = dict(event.facts or {})
+    if not facts:
+        raise FactsDiffer("facts")
     at = facts.pop("success_at", None)
     success_at = datetime.fromisoformat(at) if at else None
-    if row.kind == "payment":
-        paid = rules.PaidFacts(**facts, success_at=success_at)
-        payment_succeeded(facts=paid)
+    if event.kind == "payment":
+        payment_succeeded(facts=rules.PaidFacts(**facts, success_at=success_at))
     else:
         told = rules.RefundFacts(**facts, success_at=success_at)
-        refund = _refund(told.out_refund_no)
+        refund = refund_numbered(told.out_refund_no)
         if refund is None:
             raise FactsDiffer("out_refund_no")
         refund_told(refund_id=refund.pk, facts=told)
-    EventHandling.objects.filter(pk=row.pk).update(
-        state=EventHandling.State.DONE, done_at=clock.now(), due_at=None, facts=None, last_error=""
-    )
-
-
-def _next_try(row: EventHandling) -> datetime:
-    return clock.now() + timedelta(seconds=BACKOFF[min(row.attempts + 1, len(BACKOFF) - 1)])
-
-
-@transaction.atomic
-def _parked_failed(row: EventHandling, error: DomainError) -> None:
-    attempts = row.attempts + 1
-    dead = attempts >= len(BACKOFF)
-    EventHandling.objects.filter(pk=row.pk, state=EventHandling.State.PARKED).update(
-        attempts=attempts,
-        state=EventHandling.State.DEAD if dead else EventHandling.State.PARKED,
-        last_error=f"{error.code}: {error.detail}"[:200],
-    )
+    parked_event_done(event_id=event.pk)

@@ -1,7 +1,6 @@
 """Making orders."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +9,14 @@ from django.db import transaction
 
 from kernel import clock
 from kernel.ids import new_no
-from payments import selectors
 from payments.errors import AlreadyOwned, QuoteExpired, QuoteUsed
 from payments.locks import buyer_turn, quote_locked
-from payments.models import Entitlement, Order, OrderLine, Product, Quote
-from payments.ports import OrderDiscounts, discount_source
-from payments.services.endings import discounts_of
+from payments.models import Group, Order, OrderLine, Quote
+from payments.ports import discount_source
+from payments.selling import owned_among
+from payments.services.endings import discounts_of, spend_now
 from payments.services.fulfilment import order_fulfil
+from payments.services.pricing import PLAIN, Terms
 from payments.services.quotes import quote_make
 
 if TYPE_CHECKING:
@@ -32,44 +32,35 @@ def order_make(
     platform: str = "",
     coupon_id: int | None = None,
     points: int = 0,
+    terms: Terms = PLAIN,
 ) -> Order:
     """A pending order that charges exactly its quote, coupon and points reserved with it.
 
-    From `quote_id`, or from `items` priced now. An order over 0 fen is paid at once. Raises
-    `NotFound` (foreign quote), `QuoteExpired`, `QuoteUsed`, `AlreadyOwned`, and what the
-    discount source says.
+    From `quote_id`, or from `items` priced now under `terms`. An order over 0 fen is paid at
+    once. Raises `NotFound` (foreign quote), `QuoteExpired`, `QuoteUsed`, `AlreadyOwned`, and what
+    the discount source says.
     """
     buyer_turn(user.pk)
     if quote_id is None:
         quote = quote_make(
-            user=user, items=items, platform=platform, coupon_id=coupon_id, points=points
+            user=user,
+            items=items,
+            platform=platform,
+            coupon_id=coupon_id,
+            points=points,
+            terms=terms,
         )
     else:
         quote = _usable_quote(quote_id, user.pk)
     _refuse_owned(user.pk, quote.lines)
-    order, lines = _create(quote, clock.now())
+    order, lines = _create(quote, clock.now(), terms.group)
     if order.payable_fen:
         if order.coupon_id is not None or order.points_used:
             discount_source().reserve(discounts_of(order))
         return order
-    _spend_now(discounts_of(order))
+    spend_now(discounts_of(order))
     order_fulfil(order=order, lines=lines, payment=None, at=order.created_at)
     return order
-
-
-def _spend_now(whole: OrderDiscounts) -> None:
-    """Reserve and redeem in one transaction: the coupon through and through, then the points.
-
-    Redeeming the coupon after reserving points would go back in the lock order.
-    """
-    parts = []
-    if whole.coupon_id is not None:
-        parts.append(replace(whole, points=0, points_value_fen=0))
-    if whole.points:
-        parts.append(replace(whole, coupon_id=None, coupon_fen=0))
-    for part in parts:
-        discount_source().reserve(part)
-        discount_source().redeem(part)
 
 
 def _usable_quote(quote_id: int, user_id: int) -> Quote:
@@ -84,25 +75,20 @@ def _usable_quote(quote_id: int, user_id: int) -> Quote:
 
 def _refuse_owned(user_id: int, lines: Sequence[Mapping[str, Any]]) -> None:
     """Memberships are exempt, unless the buyer has one that never ends."""
-    owned = selectors.entitled_scopes(
-        user_id, [line["scope"] for line in lines if line["kind"] != Product.Kind.PLAN]
-    )
-    plans = [line["scope"] for line in lines if line["kind"] == Product.Kind.PLAN]
-    if plans:
-        endless = Entitlement.objects.filter(
-            user_id=user_id, scope__in=plans, revoked_at__isnull=True, valid_until__isnull=True
-        )
-        owned.update(endless.values_list("scope", flat=True))
+    owned = owned_among(user_id, [(line["scope"], line["period"]) for line in lines])
     if owned:
         raise AlreadyOwned(scopes=sorted(owned))
 
 
-def _create(quote: Quote, at: datetime) -> tuple[Order, list[OrderLine]]:
+def _create(quote: Quote, at: datetime, group: Group | None) -> tuple[Order, list[OrderLine]]:
     expires_at = at + timedelta(seconds=settings.KPAY.order_expiry_seconds)
+    if group is not None:
+        expires_at = min(expires_at, group.expires_at)
     order = Order.objects.create(
         no=new_no(),
         user_id=quote.user_id,
         quote=quote,
+        group=group,
         platform=quote.platform,
         total_fen=quote.total_fen,
         discount_fen=quote.discount_fen,

@@ -9,8 +9,7 @@ from django.db import connection, connections
 
 from accounts import flows, services
 from accounts.models import Identity, TokenFamily, User
-from accounts.selectors import appid_of
-from accounts.services.identities import session_key_context
+from accounts.selectors import appid_of, session_key_context
 from kernel.crypto import decrypt
 
 LOGIN = "/api/v1/auth/wechat/login"

@@ -43,7 +43,7 @@ def test_a_paid_lesson_names_what_would_open_it(learner, api_for):
         str(plan.product_id),
     ]
     assert set(error["detail"]["products"][0]) == {
-        "id", "title", "kind", "scope", "price_fen", "list_fen", "channels",
+        "id", "title", "kind", "scope", "price_fen", "list_fen", "channels", "promo_until", "group",
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from experiments.models import Arm, Experiment, Exposure
 from feedback import models as feedback
 from incentives import models as incentives
 from kernel import clock
+from kernel.ids import token_hash
 from kernel.models import Heartbeat, IdempotencyKey, OutboxRow, StaffAction
 from messaging.models import MessageEvent, OutboundMessage
 from payments import models as payments
@@ -28,6 +29,7 @@ def fill(number: int) -> None:
     course, lesson = _content(number, user)
     _people(number, user)
     _payments(number, user)
+    _selling(number, user)
     _feedback(number, user, course, lesson)
     _incentives(number, user)
     _recommender(number, user, course)
@@ -92,9 +94,13 @@ def _payments(number: int, user: User) -> None:
     plan = make_product(kind="plan", scope="membership:vip")
     payments.Plan.objects.create(product=plan, period="month", key=f"plan{number}")
     payments.ChannelRule.objects.create(platform=f"p{number}", channel="jsapi")
+    payments.XpayItem.objects.create(
+        product=plan, item_id=f"item{number}", price_fen=number, state="failed", last_error="x"
+    )
     payments.Entitlement.objects.create(
         user=user, scope="course:1", source="order", source_ref=order.no, valid_from=now
     )
+    _selling(number, user, order, refund, plan)
     journal = payments.Journal.objects.create(kind="payment", ref=f"J{number}")
     payments.Entry.objects.create(journal=journal, account="cash", amount_fen=9_900)
     payments.Entry.objects.create(journal=journal, account="revenue", amount_fen=-9_900)
@@ -106,6 +112,69 @@ def _payments(number: int, user: User) -> None:
         event=event, kind="payment", business_key=f"T{number}", state="dead"
     )
     payments.Effect.objects.create(kind="payment", business_key=f"T{number}", ref="1")
+    day = payments.Reconciliation.objects.create(
+        channel="wechat", date=clock.local_date() - timedelta(days=number), rows=1
+    )
+    row = {"reconciliation": day, "number": f"T{number}"}
+    payments.BillRow.objects.create(kind="payment", amount_fen=9_900, at=now, **row)
+    payments.Discrepancy.objects.create(kind="amount", subject="payment", **row)
+
+
+def _selling(
+    number: int,
+    user: User,
+    order: payments.Order,
+    refund: payments.Refund,
+    plan: payments.Product,
+) -> None:
+    now, later = clock.now(), clock.now() + timedelta(days=1)
+    line = order.lines.get()
+    bundle = make_product(kind="bundle", scope="")
+    payments.BundleItem.objects.create(bundle=bundle, item=line.product)
+    payments.ShareRule.objects.create(scope=f"course:{number}", payee="7", share_bp=3000)
+    payments.LineShare.objects.create(line=line, payee="7", amount_fen=100)
+    payments.RefundPolicy.objects.create(product=plan, full_days=3)
+    offer = payments.GroupOffer.objects.create(product=plan, price_fen=100, size=2)
+    payments.Group.objects.create(
+        offer=offer, leader=user, price_fen=100, size=2, created_at=now, expires_at=later
+    )
+    payments.Gift.objects.create(
+        line=line,
+        number=number,
+        scope="course:1",
+        amount_fen=100,
+        code_hash=f"{number:032d}".encode(),
+        code_sealed="dev:" + "A" * 40,
+        refund=refund,
+        expires_at=later,
+    )
+    payments.Invoice.objects.create(
+        order=order, kind="personal", title="个人", email="a@b.cn", amount_fen=100
+    )
+
+
+def _selling(number: int, user: User) -> None:
+    now = clock.now()
+    later = now + timedelta(days=1)
+    bundle = make_product(kind="bundle")
+    payments.BundleItem.objects.create(bundle=bundle, item=make_product())
+    offer = payments.GroupOffer.objects.create(product=make_product(), price_fen=500, size=2)
+    payments.Group.objects.create(
+        offer=offer, leader=user, price_fen=500, size=2, created_at=now, expires_at=later
+    )
+    order = make_order(now, user=user)
+    payments.Gift.objects.create(
+        line=order.lines.get(),
+        number=1,
+        scope="course:1",
+        amount_fen=9_900,
+        code_hash=token_hash(f"gift{number}"),
+        code_sealed="sealed",
+        expires_at=later,
+    )
+    payments.Invoice.objects.create(
+        order=order, kind="personal", title="林小满", email="lin@example.com", amount_fen=9_900
+    )
 
 
 def _feedback(number: int, user: User, course: Course, lesson: Lesson) -> None:

@@ -41,6 +41,8 @@ MONEY = [
     *("payments.order", "payments.orderline", "payments.payment", "payments.refund"),
     *("payments.refundline", "payments.entitlement", "payments.journal", "payments.entry"),
     *("payments.ledgeraccount", "payments.platformevent", "payments.eventhandling"),
+    *("payments.reconciliation", "payments.billrow", "payments.discrepancy"),
+    *("payments.group", "payments.gift", "payments.invoice", "payments.bundleitem"),
     *("payments.effect", "payments.quote", "incentives.coupon", "incentives.pointswallet"),
     *(
         "incentives.pointclawback",
@@ -129,6 +131,7 @@ FEW_ROWS = {
     *("auth.group", "content.category", "content.tag", "content.creator"),
     *("kernel.heartbeat", "payments.ledgeraccount", "payments.channelrule"),
     *("payments.refundline", "recommender.servingpointer", "recommender.tagdeletion"),
+    "payments.bundleitem",
 }
 
 

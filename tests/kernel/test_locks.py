@@ -34,6 +34,29 @@ def test_a_rolled_back_transaction_leaves_no_rank_behind() -> None:
         note_rank(LockRank.ORDER)
 
 
+def test_a_savepoint_that_is_rolled_back_lets_its_ranks_go_and_no_others() -> None:
+    @transaction.atomic
+    def tried() -> None:
+        note_rank(LockRank.POINTS_WALLET)
+        raise ZeroDivisionError
+
+    with transaction.atomic():
+        note_rank(LockRank.PAYMENT)
+        with pytest.raises(ZeroDivisionError):
+            tried()
+        note_rank(LockRank.REFUND)
+        with pytest.raises(LockOrderViolation):
+            note_rank(LockRank.ORDER)
+
+
+def test_a_savepoint_that_is_kept_keeps_its_ranks() -> None:
+    with transaction.atomic():
+        with transaction.atomic():
+            note_rank(LockRank.POINTS_WALLET)
+        with pytest.raises(LockOrderViolation):
+            note_rank(LockRank.REFUND)
+
+
 def test_a_decorated_service_may_run_again_and_again() -> None:
     @transaction.atomic
     def service() -> None:

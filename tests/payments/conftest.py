@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.servers.basehttp import WSGIServer
+from django.db import connection
 
-from kernel import clock
+from kernel import audit, clock
 from payments import rules
 from payments.models import Order, Payment, Product
-from payments.services import order_make, plan_publish, product_publish
+from payments.services import bundle_set, order_make, plan_publish, product_publish
 from payments.services.attempts import payment_open
 from payments.services.fulfilment import payment_succeeded
 from tests.builders import make_learner
@@ -49,6 +50,26 @@ def course(db: None) -> Callable[..., Product]:
             channels=fields.pop("channels", ["jsapi", "virtual"]),
             **fields,
         )
+
+    return make
+
+
+@pytest.fixture
+def bundle(db: None) -> Callable[..., Product]:
+    """`bundle(a, b, price_fen=5000)` is a bundle of these on sale, without a scope of its own."""
+
+    def make(*items: Product, price_fen: int = 9900, **fields: Any) -> Product:
+        made = product_publish(
+            scope=fields.pop("scope", ""),
+            title=fields.pop("title", "套餐"),
+            kind="bundle",
+            price_fen=price_fen,
+            list_fen=fields.pop("list_fen", price_fen),
+            channels=fields.pop("channels", ["jsapi", "virtual"]),
+            **fields,
+        )
+        bundle_set(bundle_id=made.pk, item_ids=[item.pk for item in items])
+        return made
 
     return make
 
@@ -109,3 +130,10 @@ def sums(ref: str) -> dict[str, int]:
 
     rows = Entry.objects.filter(journal__ref=ref).values_list("account", "amount_fen")
     return dict(rows)
+
+
+def broken() -> list[tuple[str, Any]]:
+    """The invariants that do not hold now, with their offending rows."""
+    with connection.cursor() as cursor:
+        found = [(rule.id, rule.check(cursor)) for rule in audit.invariants()]
+    return [(id, seen.rows) for id, seen in found if seen.violations]

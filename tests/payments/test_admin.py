@@ -7,8 +7,24 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
+from kernel import clock
+from kernel.models import StaffAction
 from payments.ledger import Side, post
-from payments.models import ChannelRule, Product, RefundLine
+from payments.models import (
+    BillRow,
+    ChannelRule,
+    Discrepancy,
+    GroupOffer,
+    LineShare,
+    Product,
+    Reconciliation,
+    RefundLine,
+    RefundPolicy,
+    ShareRule,
+)
+from payments.services.gifts import gift_order
+from payments.services.groups import group_start
+from payments.services.invoices import invoice_request
 from payments.services.notices import other_notice
 from payments.services.refunds import stray_refund
 from tests.payments.conftest import attempt, pay
@@ -16,11 +32,21 @@ from tests.payments.conftest import attempt, pay
 pytestmark = pytest.mark.django_db
 
 MODELS = sorted(apps.get_app_config("payments").get_models(), key=lambda m: m.__name__)
-EDITABLE = {"Product", "Plan", "ChannelRule"}
+EDITABLE = {"Product", "Plan", "ChannelRule", "RefundPolicy", "ShareRule", "GroupOffer"}
+
+
+def billed(payment):
+    """The day's bill with one row that differs."""
+    day = Reconciliation.objects.create(channel="wechat", date=clock.local_date(), rows=1)
+    row = {"reconciliation": day, "number": payment.out_trade_no}
+    BillRow.objects.create(kind="payment", amount_fen=9800, status="SUCCESS", **row)
+    Discrepancy.objects.create(
+        kind="amount", subject="payment", ours_fen=9900, theirs_fen=9800, **row
+    )
 
 
 @pytest.fixture
-def office(course, plan, pending):
+def office(buyer, course, plan, bundle, pending):
     """An operator's browser, in a shop where one of everything has happened."""
     order = pending(course(price_fen=9900))
     payment = pay(order)
@@ -30,9 +56,26 @@ def office(course, plan, pending):
     post(kind="share", ref="1", sides=[Side("creator_payable:7", -300), Side("revenue", 300)])
     ChannelRule.objects.create(platform="h5", channel="jsapi", allowed=False)
     attempt(pending(plan().product))
+    billed(payment)
+    RefundPolicy.objects.create(kind="course", full_days=14)
+    ShareRule.objects.create(scope="course:1", payee="7", share_bp=3000)
+    LineShare.objects.create(line=order.lines.get(), payee="7", amount_fen=2970)
+    sell(buyer, course, bundle)
     client = Client()
     client.force_login(User.objects.create_superuser("boss"))
     return client
+
+
+def sell(buyer, course, bundle):
+    """A bundle, a paid gift, a group and a request for an invoice."""
+    bundle(course(), course())
+    gift = gift_order(user=buyer, product_id=course().pk, quantity=1, platform="android")
+    pay(gift)
+    offer = GroupOffer.objects.create(product=course(), price_fen=5000, size=2)
+    group_start(user=buyer, offer_id=offer.pk, platform="android")
+    invoice_request(
+        user=buyer, no=gift.no, kind="personal", title="林小满", email="lin@example.com"
+    )
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
@@ -65,7 +108,7 @@ def test_money_is_read_only(rf, model):
 
 
 def test_a_price_is_changed_in_the_admin_within_its_bounds(office):
-    product = Product.objects.get(kind="course")
+    product = Product.objects.filter(kind="course", price_fen=9900).earliest("pk")
     address = reverse("admin:payments_product_change", args=[product.pk])
     form = {
         "title": "新名称", "list_fen": 9900, "price_fen": 5000, "channels": "jsapi,virtual",
@@ -79,3 +122,53 @@ def test_a_price_is_changed_in_the_admin_within_its_bounds(office):
     assert (changed.status_code, refused.status_code) == (302, 200)
     product.refresh_from_db()
     assert (product.title, product.price_fen) == ("新名称", 5000)
+
+
+def test_an_operator_says_what_a_difference_was(office):
+    row = Discrepancy.objects.get()
+    address = f"/admin/payments/discrepancy/{row.pk}/close/"
+
+    asked = office.get(address)
+    row.refresh_from_db()
+    assert (asked.status_code, row.state) == (200, "open")
+    assert "请写明结论" in asked.content.decode()
+    assert office.post(address, {"reason": " "}).status_code == 200
+    told = office.post(address, {"reason": "商户平台已更正"}, follow=True)
+
+    row.refresh_from_db()
+    assert (row.state, row.repair, row.resolved_by.username) == ("closed", "商户平台已更正", "boss")
+    action = StaffAction.objects.get(action="payments.discrepancy_close")
+    assert (action.target, action.reason) == (f"payment:{row.number}", "商户平台已更正")
+    assert "已标记为已处理" in told.content.decode()
+    again = office.post(address, {"reason": "再次"}, follow=True)
+    assert "已经处理" in again.content.decode()
+    assert StaffAction.objects.filter(action="payments.discrepancy_close").count() == 1
+
+
+def test_an_operator_has_a_day_reconciled_again(office):
+    day = Reconciliation.objects.get()
+    Reconciliation.objects.update(status="failed", tries=12, next_try_at=None)
+
+    answer = office.post(
+        reverse("admin:payments_reconciliation_changelist"),
+        {"action": "again", "_selected_action": [day.pk]},
+        follow=True,
+    )
+
+    day.refresh_from_db()
+    assert "1 天已重新排队" in answer.content.decode()
+    assert (day.status, day.tries, day.next_try_at <= clock.now()) == ("due", 0, True)
+    assert StaffAction.objects.get(action="payments.reconcile_again").user.username == "boss"
+
+
+def test_a_day_leads_to_its_rows_and_differences(office):
+    day = Reconciliation.objects.get()
+
+    page = office.get(reverse("admin:payments_reconciliation_changelist")).content.decode()
+
+    for address in (
+        f"/admin/payments/billrow/?reconciliation__id__exact={day.pk}",
+        f"/admin/payments/discrepancy/?reconciliation__id__exact={day.pk}&state__exact=open",
+    ):
+        assert address.replace("&", "&amp;") in page
+        assert office.get(address).context["cl"].result_count == 1

@@ -29,7 +29,9 @@ def code(reply):
 
 
 def test_a_product_tells_where_it_may_be_sold(course, http):
-    product = course(price_fen=9900, list_fen=19900, channels=["jsapi", "virtual"])
+    product = course(
+        price_fen=9900, list_fen=19900, channels=["jsapi", "virtual"], xpay_product_id="x1"
+    )
 
     seen = {
         platform: http.get(f"/api/v1/products/{product.pk}?platform={platform}").json()
@@ -54,7 +56,7 @@ def test_where_nothing_may_be_sold_there_is_no_price(course, http):
 
 
 def test_an_operators_rule_beats_the_default_table(course, http):
-    product = course(channels=["jsapi", "virtual"])
+    product = course(channels=["jsapi", "virtual"], xpay_product_id="x1")
     ChannelRule.objects.create(platform="android", channel="jsapi", allowed=False)
     ChannelRule.objects.create(platform="android", channel="jsapi", kind="plan", allowed=True)
 
@@ -200,7 +202,7 @@ def test_a_paid_order_is_not_cancelled(course, http, pending):
     assert code(reply) == (409, "order_already_paid")
 
 
-def test_a_channel_that_is_not_allowed_or_not_built_is_refused(course, http, pending):
+def test_a_channel_that_is_not_allowed_or_can_not_sell_it_is_refused(course, http, pending):
     order = pending(course(channels=["jsapi", "virtual"]))
 
     replies = [
@@ -215,7 +217,7 @@ def test_a_channel_that_is_not_allowed_or_not_built_is_refused(course, http, pen
 
     assert [code(r) for r in replies] == [
         (409, "channel_not_allowed"),
-        (409, "channel_not_allowed"),
+        (409, "virtual_item_missing"),  # allowed, yet nothing is published for this price
         (400, "invalid_input"),
     ]
 

@@ -100,6 +100,15 @@ PLANTED = {
 }
 
 
+def test_the_audit_finds_a_line_whose_refunds_do_not_add_up(course, pending):
+    pay(pending(course()))
+    run("SET CONSTRAINTS ALL IMMEDIATE")
+
+    run("UPDATE payments_orderline SET refunding_fen = 1")
+
+    assert broken() == {"R01"}
+
+
 @pytest.mark.parametrize("id", sorted(PLANTED))
 def test_the_audit_finds_a_planted_violation(id, course, pending):
     pay(pending(course()))

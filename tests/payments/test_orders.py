@@ -110,11 +110,11 @@ def test_one_transaction_can_not_pay_two_orders(course, pending):
         )
 
 
-def test_money_for_a_closed_order_goes_back_in_full_once(course, pending):
+def test_money_for_a_cancelled_order_goes_back_in_full_once(course, pending):
     order = pending(course(price_fen=9900))
     payment = attempt(order)
     Payment.objects.update(status="closed")
-    order_end(order_id=order.pk, status="closed")
+    order_end(order_id=order.pk, status="cancelled")
 
     for _again in range(2):
         payment_succeeded(facts=money_for(payment))
@@ -125,14 +125,14 @@ def test_money_for_a_closed_order_goes_back_in_full_once(course, pending):
     assert (payment.status, payment.effective, payment.refunding_fen) == ("succeeded", False, 9900)
     assert sums(payment.out_trade_no) == {"cash:jsapi": 9900, "suspense": -9900}
     assert not Entitlement.objects.exists()
-    assert Order.objects.get().status == "closed"
+    assert Order.objects.get().status == "cancelled"
 
 
 def test_a_refund_that_succeeds_is_booked_out_once(course, pending):
     order = pending(course(price_fen=9900))
     payment = attempt(order)
     Payment.objects.update(status="closed")
-    order_end(order_id=order.pk, status="closed")
+    order_end(order_id=order.pk, status="cancelled")
     payment_succeeded(facts=money_for(payment))
     refund = Refund.objects.get()
 
@@ -161,7 +161,7 @@ def test_a_stray_refund_that_the_platform_closed_is_asked_for_under_a_new_number
     order = pending(course(price_fen=9900))
     payment = attempt(order)
     Payment.objects.update(status="closed")
-    order_end(order_id=order.pk, status="closed")
+    order_end(order_id=order.pk, status="cancelled")
     payment_succeeded(facts=money_for(payment))
     refund = Refund.objects.get()
 

@@ -29,6 +29,15 @@ def test_rightly_signed_parameters_are_paid(shop, receiver):
     assert order["wx_order_id"] != order["channel_order_id"] != order["wxpay_order_id"]
 
 
+def test_an_item_of_the_console_has_the_price_it_was_first_sold_at(shop, receiver):
+    params = shop.params(productId="by-hand", goodsPrice=500)
+    first = shop.platform.virtual_pay(shop.openid, params)
+    other = shop.params("V0000002", productId="by-hand", goodsPrice=400)
+
+    assert first["errCode"] == 0
+    assert refusal(shop, other) == (-15013, "GOODS_PRICE_INVALID")
+
+
 @pytest.mark.parametrize(
     ("changed", "errcode", "code"),
     [
@@ -51,6 +60,7 @@ def test_rightly_signed_parameters_are_paid(shop, receiver):
 def test_wrong_parameters_are_refused_and_the_number_stays_free(
     shop, receiver, changed, errcode, code
 ):
+    shop.platform.settings(xpay_console_items=False)
     shop.publish()
 
     assert refusal(shop, shop.params(**changed)) == (errcode, code)

@@ -110,6 +110,16 @@ def test_a_notice_signed_by_a_known_key_opens(serial, associated):
     assert opened.raw_body == body
 
 
+def test_a_signature_is_written_in_one_way_only():
+    body = notice()
+    headers = signed(body)
+    right = headers["HTTP_WECHATPAY_SIGNATURE"]
+
+    for other in (right * 2, right + "=", right.rstrip("="), f"{right} ", f"\n{right}"):
+        with pytest.raises(WeChatForged):
+            client().parse_notify({**headers, "HTTP_WECHATPAY_SIGNATURE": other}, body)
+
+
 def test_a_notice_names_its_signature_type():
     body = notice()
     headers = signed(body)

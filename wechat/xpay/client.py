@@ -52,6 +52,7 @@ _UNCERTAIN = frozenset({BUSY, _UNDER_WAY})
 _ABSENT = ("数据不存在", "not exist")
 _MODE = "short_series_goods"
 _MAX_META = 1024
+_HASTE = (1.0, 2.0)  # seconds to connect, to read
 
 
 @dataclass(frozen=True)
@@ -61,16 +62,22 @@ class XpayConfig:
     offer_id: str
     env: int
     app_key: str = field(repr=False)
+    repeats: bool = True
 
 
-def xpay_client() -> "XpayClient":
-    """The client of the configured offer. Raises `WeChatNotConfigured`. No network."""
-    wechat, app = settings.KPAY.wechat, mp_client()
+def xpay_client(*, hasty: bool = False) -> "XpayClient":
+    """The client of the configured offer. Raises `WeChatNotConfigured`. No network.
+
+    A `hasty` one, with a pool and a breaker of its own, gives up after three seconds and repeats
+    nothing: the platform itself waits for us, five seconds (C3).
+    """
+    wechat, app = settings.KPAY.wechat, mp_client(timeout=_HASTE if hasty else None)
     key = wechat.xpay_app_key_sandbox if wechat.xpay_env else wechat.xpay_app_key
-    return _client_of(XpayConfig(wechat.xpay_offer_id, wechat.xpay_env, key), app)
+    config = XpayConfig(wechat.xpay_offer_id, wechat.xpay_env, key, repeats=not hasty)
+    return _client_of(config, app)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _client_of(config: XpayConfig, app: MpClient) -> "XpayClient":
     return XpayClient(config, app.platform, app.token)
 
@@ -102,9 +109,12 @@ class XpayClient:
         price_fen: int,
         quantity: int,
         session_key: str,
+        selling_fen: int | None = None,
         attach: str = "",
     ) -> dict[str, str]:
         """What `wx.requestVirtualPayment` takes, signed now. No network.
+
+        `price_fen` is the published price of one, `selling_fen` what is asked for it (None: that).
 
         Good while the session key is the user's newest; the platform says -15005 or -15007 to
         the client after that, and the user logs in again.
@@ -115,6 +125,7 @@ class XpayClient:
             out_trade_no=out_trade_no,
             product_id=product_id,
             price_fen=price_fen,
+            selling_fen=selling_fen,
             quantity=quantity,
             attach=attach,
         )
@@ -262,10 +273,11 @@ class XpayClient:
         try:
             return self._write(path, asked)
         except WeChatUncertain as error:
-            if error.wechat_code == _UNDER_WAY:
+            if error.wechat_code == _UNDER_WAY or not self._config.repeats:
                 raise
         except WeChatNotNow as error:
-            if error.wechat_code or error.said == "breaker open":
+            final = error.wechat_code or error.said == "breaker open"
+            if final or not self._config.repeats:
                 raise
         time.sleep(0.1 + secrets.randbelow(200) / 1000)
         return self._write(path, asked)

@@ -11,7 +11,7 @@ from wechat_sandbox.wire import Json, PlatformError, Reply, Request, json_reply
 from wechat_sandbox.xpay.signing import WRONG_FIELD, signed_call
 from wechat_sandbox.xpay.state import GoodsTask, Item
 
-_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+ITEM_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _NAME_CHARACTERS = 20
 _REMARK_CHARACTERS = 1024
 _MOST_FEN = 10**9
@@ -150,7 +150,7 @@ def _items(data: Json, name: str, most: int) -> list[Json]:
 
 def _check_id(item: Json) -> None:
     value = item.get("id")
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+    if not isinstance(value, str) or not ITEM_ID.fullmatch(value):
         raise PlatformError(WRONG_FIELD, "invalid id")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from wechat_sandbox.sandbox import Sandbox
 from wechat_sandbox.state import User
 from wechat_sandbox.wire import ControlError, Json
+from wechat_sandbox.xpay.goods import ITEM_ID
 from wechat_sandbox.xpay.orders import COIN, GOODS, new_number
 from wechat_sandbox.xpay.signing import (
     app_key,
@@ -18,7 +19,7 @@ from wechat_sandbox.xpay.signing import (
     same,
     user_signature,
 )
-from wechat_sandbox.xpay.state import APPLE, WXPAY, VirtualOrder
+from wechat_sandbox.xpay.state import APPLE, WXPAY, Item, VirtualOrder
 
 PLATFORMS = {"android", "ios", "windows", "harmony", "devtools"}
 _URI = "requestVirtualPayment"
@@ -153,6 +154,8 @@ def _price(sandbox: Sandbox, asked: Asked) -> tuple[int, int]:
     """(published, asked) price of one item; a lower `activitySellingPrice` is what is paid."""
     product = asked.data.get("productId")
     item = sandbox.state.xpay.items.get(product) if isinstance(product, str) else None
+    if item is None and sandbox.state.settings.xpay_console_items and isinstance(product, str):
+        item = _from_the_console(sandbox, product, asked)
     published = None if item is None else item.published_price
     if item is not None and asked.env == 1 and published is None:
         published = item.price  # the development version is enough there
@@ -169,6 +172,16 @@ def _price(sandbox: Sandbox, asked: Asked) -> tuple[int, int]:
     if selling > given:
         raise refused(-15013, "GOODS_PRICE_INVALID", "activitySellingPrice above goodsPrice")
     return given, selling
+
+
+def _from_the_console(sandbox: Sandbox, product: str, asked: Asked) -> Item | None:
+    """Somebody published it by hand in the console, which nobody here has seen, at this price."""
+    if not ITEM_ID.fullmatch(product):
+        return None
+    price = _whole(asked.data, "goodsPrice", "GOODS_PRICE_INVALID")
+    item = Item(product, product, price, published_price=price)
+    sandbox.state.xpay.items[product] = item
+    return item
 
 
 def _coin_price(sandbox: Sandbox) -> tuple[int, int]:

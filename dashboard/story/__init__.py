@@ -1,0 +1,1 @@
+"""One order from its quote to its last entry: every row of every app that speaks of it."""
