@@ -121,5 +121,6 @@ class LineShareAdmin(ReadOnlyAdmin[LineShare]):
         yuan_display("amount_fen", _("分成")),
         yuan_display("returned_fen", _("已收回")),
     )
+    list_filter = ("payee",)
     search_fields = ("=payee", "=line__order__no")
     list_select_related = ("line",)

@@ -29,7 +29,6 @@ def fill(number: int) -> None:
     course, lesson = _content(number, user)
     _people(number, user)
     _payments(number, user)
-    _selling(number, user)
     _feedback(number, user, course, lesson)
     _incentives(number, user)
     _recommender(number, user, course)
@@ -143,37 +142,13 @@ def _selling(
         number=number,
         scope="course:1",
         amount_fen=100,
-        code_hash=f"{number:032d}".encode(),
+        code_hash=token_hash(f"gift{number}"),
         code_sealed="dev:" + "A" * 40,
         refund=refund,
         expires_at=later,
     )
     payments.Invoice.objects.create(
         order=order, kind="personal", title="个人", email="a@b.cn", amount_fen=100
-    )
-
-
-def _selling(number: int, user: User) -> None:
-    now = clock.now()
-    later = now + timedelta(days=1)
-    bundle = make_product(kind="bundle")
-    payments.BundleItem.objects.create(bundle=bundle, item=make_product())
-    offer = payments.GroupOffer.objects.create(product=make_product(), price_fen=500, size=2)
-    payments.Group.objects.create(
-        offer=offer, leader=user, price_fen=500, size=2, created_at=now, expires_at=later
-    )
-    order = make_order(now, user=user)
-    payments.Gift.objects.create(
-        line=order.lines.get(),
-        number=1,
-        scope="course:1",
-        amount_fen=9_900,
-        code_hash=token_hash(f"gift{number}"),
-        code_sealed="sealed",
-        expires_at=later,
-    )
-    payments.Invoice.objects.create(
-        order=order, kind="personal", title="林小满", email="lin@example.com", amount_fen=9_900
     )
 
 

@@ -131,7 +131,7 @@ def test_the_work_queue_counts_what_its_links_show(signed_in):
         "对账逾期": 1,
         "虚拟支付道具失败": 2,
         "发货未能上报": 0,
-        "待开发票": 0,
+        "待开发票": 2,
         "待红冲发票": 0,
         "已放弃的内部事件": 2,
         "训练失败": 2,

@@ -330,8 +330,9 @@ def test_a_bundle_is_priced_in_a_fixed_number_of_queries(
     made = bundle(*[course() for _ in range(size)])
     items = [{"product_id": made.pk, "quantity": 1}]
 
-    # savepoint, products, rules of the platform, contents, what is owned, the quote, release
-    with django_assert_num_queries(9):
+    # savepoint, products, their items of virtual payment, rules of the platform, contents, what
+    # is owned, the quote, release
+    with django_assert_num_queries(10):
         quote_make(user=buyer, items=items, platform="android")
 
 

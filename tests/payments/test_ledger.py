@@ -3,7 +3,7 @@
 import pytest
 from django.db import Error, IntegrityError, connection, transaction
 
-from kernel import audit
+from kpay_site import auditing
 from payments.ledger import Side, post
 from payments.models import Entry, Journal, Order, OrderLine, Payment
 from tests.payments.conftest import attempt, pay
@@ -20,7 +20,7 @@ def broken() -> set[str]:
     with connection.cursor() as cursor:
         return {
             i.id
-            for i in audit.invariants()
+            for i in auditing.all_invariants()
             if i.id in payments.audit.RULES and i.check(cursor).violations
         }
 

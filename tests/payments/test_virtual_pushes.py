@@ -14,8 +14,8 @@ from django.urls import reverse
 
 from accounts.models import User
 from kernel import clock
-from kernel.audit import invariants
 from kernel.models import StaffAction
+from kpay_site import auditing
 from messaging.models import MessageEvent
 from payments import ports, tasks
 from payments.models import (
@@ -64,7 +64,11 @@ def broken():
     from django.db import connection
 
     with connection.cursor() as cursor:
-        return {rule.id: found.rows for rule in invariants() if (found := rule.check(cursor)).rows}
+        return {
+            rule.id: found.rows
+            for rule in auditing.all_invariants()
+            if (found := rule.check(cursor)).rows
+        }
 
 
 @pytest.mark.parametrize("xml", [False, True])
