@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -119,6 +119,7 @@ class History:
     weights: Float32  # [n], 1 is an ordinary interaction
     times: Float64 | None = None  # [n], Unix seconds
     user: int = -1
+    labels: tuple[str, ...] = ()  # declared interests and the entry channel, as in UserTable
     # what models worked out on the way: scoring and explaining ask for the same things
     noted: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -129,13 +130,15 @@ class History:
         weights: Sequence[float] | Float32 | None = None,
         times: Sequence[float] | Float64 | None = None,
         user: int = -1,
+        labels: Sequence[str] = (),
     ) -> History:
         """Arrays of the right types from any sequences; weights default to 1."""
         taken = np.asarray(rows, np.int32)
         weighted = (
             np.ones(len(taken), np.float32) if weights is None else np.asarray(weights, np.float32)
         )
-        return cls(taken, weighted, None if times is None else np.asarray(times, np.float64), user)
+        timed = None if times is None else np.asarray(times, np.float64)
+        return cls(taken, weighted, timed, user, tuple(labels))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -150,7 +153,7 @@ class History:
         if known.all():
             return self
         times = None if self.times is None else self.times[known]
-        return History(self.rows[known], self.weights[known], times, self.user)
+        return History(self.rows[known], self.weights[known], times, self.user, self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +168,9 @@ class Interactions:
     values: Float32  # [n], NaN where the event had none
     times: Float64 | None  # [n], Unix seconds
     kinds: NDArray[np.uint8]  # [n], index into KINDS
+    propensities: Float32 | None = None  # [n], chance that it was shown, NaN where not logged
+    table: ItemTable | None = None  # what the catalogue says about the items
+    people: UserTable | None = None  # what users said about themselves
 
     @classmethod
     def build(
@@ -178,6 +184,9 @@ class Interactions:
         values: Float32 | None = None,
         times: Float64 | None = None,
         kinds: NDArray[np.uint8] | None = None,
+        propensities: Float32 | None = None,
+        table: ItemTable | None = None,
+        people: UserTable | None = None,
     ) -> Interactions:
         """Sort raw events and keep the first of each (user, item).
 
@@ -208,6 +217,9 @@ class Interactions:
             values=value[order],
             times=sorted_time,
             kinds=kind[order],
+            propensities=None if propensities is None else propensities[order],
+            table=table,
+            people=people,
         )
 
     def __len__(self) -> int:
@@ -226,22 +238,23 @@ class Interactions:
 
     def take(self, kept: NDArray[np.bool_]) -> Interactions:
         """The rows where `kept` holds, with the same users and items."""
-        times = None if self.times is None else self.times[kept]
-        return Interactions(
-            self.users,
-            self.items,
-            self.user_rows[kept],
-            self.item_rows[kept],
-            self.weights[kept],
-            self.values[kept],
-            times,
-            self.kinds[kept],
+        shown = self.propensities
+        return replace(
+            self,
+            user_rows=self.user_rows[kept],
+            item_rows=self.item_rows[kept],
+            weights=self.weights[kept],
+            values=self.values[kept],
+            times=None if self.times is None else self.times[kept],
+            kinds=self.kinds[kept],
+            propensities=None if shown is None else shown[kept],
         )
 
     def history(self, user_row: int) -> History:
         span = slice(self.indptr[user_row], self.indptr[user_row + 1])
         times = None if self.times is None else self.times[span]
-        return History(self.item_rows[span], self.weights[span], times, user_row)
+        labels = () if self.people is None else self.people.labels[user_row]
+        return History(self.item_rows[span], self.weights[span], times, user_row, labels)
 
     def histories(self, user_rows: Iterable[int] | None = None) -> list[History]:
         """One history per user row, all users by default."""
@@ -257,8 +270,13 @@ class Interactions:
         columns = (self.user_rows, self.item_rows, self.weights, self.values, self.kinds)
         for column in columns:
             digest.update(np.ascontiguousarray(column).tobytes())
-        if self.times is not None:
-            digest.update(np.ascontiguousarray(self.times).tobytes())
+        for optional in (self.times, self.propensities):
+            if optional is not None:
+                digest.update(np.ascontiguousarray(optional).tobytes())
+        for described in (self.table, self.people):
+            for column in () if described is None else vars(described).values():
+                flat = column.tolist() if isinstance(column, np.ndarray) else column
+                digest.update(repr(flat).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
 
@@ -283,3 +301,13 @@ class ItemTable:
     published_at: Float64 | None = None  # Unix seconds, NaN where unknown
     price_fen: NDArray[np.int64] | None = None  # -1 where unknown
     texts: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class UserTable:
+    """What users told of themselves, one entry per row of an IdMap.
+
+    A label is an interest (the name of a category, tag or creator) or `channel:<where from>`.
+    """
+
+    labels: list[tuple[str, ...]] = field(default_factory=list)

@@ -19,6 +19,8 @@ FAST = {
     "recent": {},
     "concat_linear": {"factors": 4, "epochs": 2},
     "mf": {"factors": 4, "iterations": 3},
+    "user_knn": {"neighbours": 12},
+    "session_knn": {"neighbours": 12},
     "ials": {"factors": 8, "iterations": 4, "regularization": 0.1},
     "ease": {"regularization": 1.0},
     "transitions": {"regularization": 1.0},

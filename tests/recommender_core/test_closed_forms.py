@@ -125,7 +125,9 @@ def test_alternating_reaches_the_fixed_point_of_exact_solves():
         assert model.item_factors[item] == pytest.approx(wanted, abs=2e-3)
 
 
-@pytest.mark.parametrize("name", ["ials", "ease", "transitions", "history_tower"])
+@pytest.mark.parametrize(
+    "name", ["user_knn", "session_knn", "ials", "ease", "transitions", "history_tower"]
+)
 def test_contributions_add_up_to_the_score(name):
     x = two_tastes()
     model = make_trainer(name, FAST[name]).fit(x, FitOptions())

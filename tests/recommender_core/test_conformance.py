@@ -14,6 +14,7 @@ from recommender.core.training.registry import TRAINERS, make_trainer
 from tests.recommender_core.conftest import FAST, events, two_tastes
 
 NAMES = [*FAST, "ensemble"]
+PERSONAL = ["user_knn", "session_knn", "ials", "ease", "transitions", "history_tower"]
 
 
 def fit(name, interactions, seed=0):
@@ -146,7 +147,7 @@ def test_tiny_data_fits_and_ranks_everything(name, rows):
     assert len(top_k(scores[0], 99, x.history(0).rows)) == len(x.items) - len(x.history(0))
 
 
-@pytest.mark.parametrize("name", ["ials", "ease", "transitions", "history_tower"])
+@pytest.mark.parametrize("name", PERSONAL)
 @pytest.mark.parametrize("timed", [True, False])
 def test_personal_models_tell_two_tastes_apart(name, timed):
     x = two_tastes(120, timed=timed)

@@ -10,10 +10,23 @@ from recommender.core.models.neighbours import Ease, Transitions
 from recommender.core.models.popular import Popular, Recent
 from recommender.core.models.ratings import MF, ConcatLinear
 from recommender.core.models.tower import HistoryTower
+from recommender.core.models.user_neighbours import SessionKNN, UserKNN
 
 MODELS: dict[str, type[Model]] = {
     m.name: m
-    for m in (Popular, Recent, IALS, Ease, Transitions, HistoryTower, Ensemble, MF, ConcatLinear)
+    for m in (
+        Popular,
+        Recent,
+        ConcatLinear,
+        MF,
+        UserKNN,
+        SessionKNN,
+        IALS,
+        Ease,
+        Transitions,
+        HistoryTower,
+        Ensemble,
+    )
 }
 
 

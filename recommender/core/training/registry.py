@@ -11,11 +11,13 @@ from recommender.core.models.neighbours import EaseConfig, TransitionsConfig
 from recommender.core.models.popular import PopularConfig
 from recommender.core.models.ratings import ConcatLinearConfig, MFConfig
 from recommender.core.models.tower import TowerConfig
+from recommender.core.models.user_neighbours import SessionKNNConfig, UserKNNConfig
 from recommender.core.training.base import Trainer, config_from
 from recommender.core.training.ials import IALSTrainer
 from recommender.core.training.mf import MFTrainer
 from recommender.core.training.neighbours import EaseTrainer, TransitionsTrainer
 from recommender.core.training.popular import RECENT_DAYS, PopularTrainer, RecentTrainer
+from recommender.core.training.user_neighbours import SessionKNNTrainer, UserKNNTrainer
 
 Params = Mapping[str, Any]
 
@@ -45,6 +47,8 @@ TRAINERS: dict[str, Callable[[Params], Trainer]] = {
     "recent": _recent,
     "concat_linear": _concat_linear,
     "mf": lambda p: MFTrainer(config_from(MFConfig, "mf", p)),
+    "user_knn": lambda p: UserKNNTrainer(config_from(UserKNNConfig, "user_knn", p)),
+    "session_knn": lambda p: SessionKNNTrainer(config_from(SessionKNNConfig, "session_knn", p)),
     "ials": lambda p: IALSTrainer(config_from(IALSConfig, "ials", p)),
     "ease": lambda p: EaseTrainer(config_from(EaseConfig, "ease", p)),
     "transitions": lambda p: TransitionsTrainer(config_from(TransitionsConfig, "transitions", p)),

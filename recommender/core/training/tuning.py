@@ -36,6 +36,21 @@ SPACES: dict[str, dict[str, tuple[float, ...]]] = {
         "window": (3, 5, 10, 20),
         "decay": (0.5, 0.7, 0.8, 0.9),
     },
+    "user_knn": {
+        "neighbours": (50, 100, 200, 400),
+        "shrink": (0, 5, 10, 30),
+        "idf_power": (0, 0.5, 1.0),
+        "half_life": (0, 4, 8, 16),
+    },
+    "session_knn": {
+        "neighbours": (100, 200, 400, 800),
+        "half_life": (1, 2, 4, 8),
+        "step_half_life": (1, 2, 4, 8, 16),
+        "backward": (0, 0.3, 0.6, 1),
+        "idf_power": (0, 0.5, 1.0),
+        "length_power": (0, 0.25, 0.5),
+        "half_life_days": (0, 30, 90),
+    },
     "history_tower": {
         "factors": (32, 64, 96),
         "learning_rate": (0.002, 0.003, 0.005, 0.01),
