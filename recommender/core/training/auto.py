@@ -21,13 +21,14 @@ from recommender.core.training.blending import (
     sampled_users,
     softmax_weights,
 )
+from recommender.core.training.cold_start import cold_started
 from recommender.core.training.registry import make_trainer
 
 ENOUGH_USERS = 5  # below this many validation users nothing can be chosen
 LEAST_SHARE = 0.03  # a lighter member costs more than it gives
 SMALL_CATALOGUE = 4000  # items up to which a closed form takes seconds
 STEPS = 100  # progress units per fit
-EARLY_STOPPED = {"history_tower"}
+EARLY_STOPPED = {"history_tower", "neumf", "lightgcn", "sasrec", "two_tower"}
 Overrides = Mapping[str, Mapping[str, Any]]
 VALIDATED = (("hr", 10), ("ndcg", 10), ("recall", 20))
 
@@ -102,11 +103,15 @@ def fit_auto(
 
     `overrides` gives parameters for candidates by name in place of the built-in variants.
 
+    Items without interactions are ranked by their content and users without history by what
+    they told, where the data describe them (`core.models.cold_start`).
+
     `popular` answers when too few users can be held out. `options.held` is not used. A candidate
     whose numbers diverge is left out and named in `chosen["failed"]`.
     """
     chosen = candidates(config or AutoConfig(), interactions, overrides or {})
-    return _Auto(interactions, config or AutoConfig(), options or FitOptions()).fit(chosen)
+    fitted = _Auto(interactions, config or AutoConfig(), options or FitOptions()).fit(chosen)
+    return replace(fitted, model=cold_started(fitted.model, interactions))
 
 
 def fit_named(
