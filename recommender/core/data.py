@@ -11,10 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.core.errors import DatasetError
+
 Int32 = NDArray[np.int32]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
+MOST_WEIGHT = 1e6
+MOST_VALUE = 1e9
+MOST_SECONDS = 1e11  # the year 5138
 TIE_SEED = 20240229  # events in the same second are shuffled by this, never ordered by item id
 
 KINDS = (
@@ -191,6 +196,7 @@ class Interactions:
         """Sort raw events and keep the first of each (user, item).
 
         `times` may hold NaN for single unknown times: those events count as the oldest.
+        DatasetError for columns that no model could learn from.
         """
         n = len(user_rows)
         user = np.asarray(user_rows, np.int32)
@@ -198,6 +204,16 @@ class Interactions:
         weight = np.ones(n, np.float32) if weights is None else np.asarray(weights, np.float32)
         value = np.full(n, np.nan, np.float32) if values is None else np.asarray(values, np.float32)
         kind = np.zeros(n, np.uint8) if kinds is None else np.asarray(kinds, np.uint8)
+        _check_rows("user_rows", user, len(users))
+        _check_rows("item_rows", item, len(items))
+        for name, column in (("weights", weight), ("values", value), ("kinds", kind)):
+            if len(column) != n:
+                raise DatasetError(f"{name} must be as long as user_rows")
+        if not (np.isfinite(weight) & (weight >= 0) & (weight <= MOST_WEIGHT)).all():
+            raise DatasetError(f"weights must be numbers from 0 to {MOST_WEIGHT:g}")
+        _check_range("values", value, MOST_VALUE)
+        if times is not None:
+            _check_range("times", np.asarray(times), MOST_SECONDS)
         time = _filled_times(times)
         order = np.arange(n) if time is None else np.argsort(time, kind="stable")
         key = user[order].astype(np.int64) * max(len(items), 1) + item[order]
@@ -278,6 +294,17 @@ class Interactions:
                 flat = column.tolist() if isinstance(column, np.ndarray) else column
                 digest.update(repr(flat).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
+
+
+def _check_rows(name: str, rows: Int32, n: int) -> None:
+    if len(rows) and not 0 <= rows.min() <= rows.max() < n:
+        raise DatasetError(f"{name} hold a row outside the ids")
+
+
+def _check_range(name: str, column: NDArray[Any], most: float) -> None:
+    """NaN is allowed: it stands for unknown."""
+    if not (np.isnan(column) | (np.abs(column) <= most)).all():
+        raise DatasetError(f"{name} must be numbers within {most:g}, or NaN where unknown")
 
 
 def _filled_times(times: Float64 | None) -> Float64 | None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from recommender.core.data import (
     KIND_CODES,
+    MOST_VALUE,
     IdMap,
     Interactions,
     ItemTable,
@@ -212,6 +213,8 @@ def _take(
     if kind is None:
         raise ValueError("unknown event")
     number = _number(value, "value")
+    if abs(number) > MOST_VALUE:
+        raise ValueError("value is out of range")
     moment = _number(stamp, "timestamp")
     if moment < 0:
         raise ValueError("timestamp before 1970")

@@ -29,11 +29,15 @@ class Command(BaseCommand):
         parser.add_argument("--json", metavar="FILE")
         parser.add_argument("--params", default="{}", metavar="JSON")
         parser.add_argument("--tune", type=int, default=0, metavar="N")
+        parser.add_argument(
+            "--transfer", action="store_true", help="只学过一类课程的用户，另一类排得如何"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         # here, not at the top: listing the commands must not load torch
         from recommender.core.offline import evaluate_folder, parsed_params  # noqa: PLC0415
         from recommender.core.training.base import FitOptions  # noqa: PLC0415
+        from recommender.core.transfer import Transfer  # noqa: PLC0415
 
         try:
             result, dataset = evaluate_folder(
@@ -43,6 +47,7 @@ class Command(BaseCommand):
                 k=options["k"],
                 params=parsed_params(options["params"]),
                 tune=options["tune"],
+                between_kinds=options["transfer"],
                 options=FitOptions(seed=checked_seed(options["seed"])),
             )
             text = json.dumps(result, ensure_ascii=False, indent=2)
@@ -52,6 +57,8 @@ class Command(BaseCommand):
             raise CommandError(str(why)) from why
         for line in dataset.report.sentences(REPORTED):
             self.stderr.write(line)
+        for told in result.get("transfer", ()) if isinstance(result, dict) else ():
+            self.stderr.write(Transfer(**told).sentence())
         if not options["json"]:
             self.stdout.write(text)
 
