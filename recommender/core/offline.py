@@ -22,6 +22,7 @@ from recommender.core.training.auto import fit_named
 from recommender.core.training.base import FitOptions
 from recommender.core.training.registry import TRAINERS, make_trainer
 from recommender.core.training.tuning import SPACES, tuned
+from recommender.core.transfer import as_json, transfer
 
 RATING_MODEL = "mf"
 
@@ -67,14 +68,19 @@ def evaluate_folder(
     params: Mapping[str, Any] | None = None,
     tune: int = 0,
     clean: CleaningConfig | None = None,
+    between_kinds: bool = False,
     options: FitOptions | None = None,
 ) -> tuple[dict[str, Any] | list[dict[str, Any]], Dataset]:
     """One result as `contract.md` describes, or a list for the name `all`.
 
-    With `clean` the training part is cleaned first; the test stays as it is.
+    With `clean` the training part is cleaned first; the test stays as it is. With
+    `between_kinds` one result also tells under `transfer` how well users known by one category
+    are ranked another, under the same cleaning and the given parameters.
     """
     _positive("--k", k)
     names = checked_name(model, params or {}, several=True)
+    if between_kinds and model == "all":
+        raise BadParams("--transfer belongs to one model, not to all")
     dataset, preparation = read_prepared(folder, params or {}, tune=tune, clean=clean)
     subject = Subject(
         dataset.name, dataset.interactions, dataset.ratings, dataset.table, preparation
@@ -91,6 +97,9 @@ def evaluate_folder(
         )
         for name in names
     ]
+    if between_kinds:
+        found = transfer(dataset.interactions, model, params, options, preparation)
+        results[0]["transfer"] = as_json(found)
     return (results if model == "all" else results[0]), dataset
 
 

@@ -125,12 +125,24 @@ def test_alternating_reaches_the_fixed_point_of_exact_solves():
         assert model.item_factors[item] == pytest.approx(wanted, abs=2e-3)
 
 
-@pytest.mark.parametrize("name", ["ials", "ease", "transitions", "history_tower"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "user_knn",
+        "session_knn",
+        "ials",
+        "ease",
+        "transitions",
+        "history_tower",
+        "lightgcn",
+        "two_tower",
+    ],
+)
 def test_contributions_add_up_to_the_score(name):
     x = two_tastes()
     model = make_trainer(name, FAST[name]).fit(x, FitOptions())
     rows = np.arange(20, dtype=np.int32)
-    rest = {"history_tower": "bias"}.get(name, "popularity")
+    rest = "bias" if name in {"history_tower", "lightgcn", "two_tower"} else "popularity"
     constant = model.arrays()[rest] * (1 if rest == "bias" else PRIOR if name != "ials" else 0)
 
     for user in (0, 7):

@@ -85,6 +85,32 @@ def test_evaluate_draws_one_page_that_needs_no_network(folder, tmp_path):
     assert not re.search(r"https?:|//[a-z]|<script|<link|<img|url\(|@import", html)
 
 
+def test_one_evaluation_cleans_and_tells_what_carries_over_between_kinds(folder, tmp_path):
+    lines = [f"{user},{kind}{n},view,,{90 * n + 9 * user}"
+             for user in range(160) for kind in "cd" for n in (user % 2, 2 + user % 2)]  # fmt: skip
+    burst = [f"bot,c{n // 150},view,,{5040 + n / 9}" for n in range(400)]
+    (folder / "interactions.csv").write_text(HEADER + "\n".join([*lines, *burst]) + "\n")
+    items = [f"{kind}{n},{kind}" for kind in "cd" for n in range(4)]
+    (folder / "items.csv").write_text("item_id,category\n" + "\n".join(items) + "\n")
+    out = tmp_path / "found.json"
+    params = '{"matrix": {"alpha": 0.5}}'
+    done = manage(
+        "evaluate", "--dataset", folder, "--model", "user_knn", "--params", params,
+        "--clean", "--transfer", "--json", out,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())
+    assert found["cleaning"]["left_out"]["burst"] == 300
+    assert {(one["source"], one["target"]) for one in found["transfer"]} == {("c", "d"), ("d", "c")}
+    assert sum(one["users"] for one in found["transfer"]) == 48  # three tenths of 160
+    assert done.stderr.count("users, AUC") == 2
+
+    done = manage("evaluate", "--dataset", folder, "--model", "all", "--transfer")
+    assert done.returncode == 1
+    assert "--transfer belongs to one model" in done.stderr
+
+
 def test_recommend_with_cleaning_still_writes_a_list_for_everybody(folder, tmp_path):
     lines = [f"bot,c{n % 8},view,,{5040 + n / 9}" for n in range(400)]
     with (folder / "interactions.csv").open("a") as file:
