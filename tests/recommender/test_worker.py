@@ -182,6 +182,8 @@ def test_a_killed_worker_leaves_a_batch_that_another_finishes(shop, serve, envir
         again = manage(environment, *order, "--wait", "--timeout", "90")
     assert again.returncode == 0, again.stdout + again.stderr + log.read_text()[-3000:]
 
-    assert BatchScore.objects.get().users == 60
+    # the second worker may be done before the second order comes, which then begins a new batch
+    batch.refresh_from_db()
+    assert batch.users == 60
     once = batch.shards.filter(pk__in=done).values_list("attempts", flat=True)
     assert set(once) == {1}  # nothing was scored twice

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from recommender.core.data import Float32, Float64, Interactions
+from recommender.core.data import Float32, Interactions
 from recommender.core.models.base import Model, Params
 from recommender.core.models.lightgcn import LightGCN, LightGCNConfig
 from recommender.core.training.base import FitOptions
@@ -127,9 +128,10 @@ def _product(graph: sparse.csr_matrix, x: Tensor) -> Tensor:
     return torch.from_numpy(graph @ x.detach().cpu().numpy()).to(x.device)
 
 
-def _root(degrees: Float64) -> Float32:
+def _root(degrees: NDArray[Any]) -> Float32:
     """1 / sqrt of the summed weights: no weight, however large, makes a cell larger than 1."""
-    return (1 / np.sqrt(np.maximum(degrees, 1))).astype(np.float32)
+    root: Float32 = (1 / np.sqrt(np.maximum(degrees, 1))).astype(np.float32)
+    return root
 
 
 def _graph(x: Interactions, outward: Float32, inward: Float32) -> sparse.csr_matrix:
