@@ -3,11 +3,9 @@
 The rule:
 
 1. What the buyer pays for the whole bundle (its price, or a group's, a promotional or a member
-   price where that is lower) is split by largest remainder, the things' own current prices being
-   the weights.
-2. A line's list price is the list price of its thing. Where the bundle is dearer than its things
-   a line's share may lie above that; then the list prices move between the lines as little as it
-   takes, and add up to the larger of the things' list prices and the bundle's price.
+   price where that is lower, and never more than its things cost one by one now) is split by
+   largest remainder, the things' own current prices being the weights.
+2. A line's list price is the list price of its thing.
 3. What lies between is spread over the lines by the room that each has below its list price, so
    that every step lowers (or keeps) each line and no fen is lost in any of them.
 4. What the buyer has already is split off first and left out: its share is not charged, the
@@ -64,15 +62,13 @@ def exploded(bundle: Item, parts: Sequence[Part], *, own_scope: bool) -> list[It
 def _figures(bundle: Item, parts: Sequence[Part]) -> list[tuple[int, int, int, int]]:
     """(list, price, promotional, member price) of each part: rows fall, columns add up."""
     lists = [part.list_fen for part in parts]
-    price = bundle.price_fen
+    price = min(bundle.price_fen, sum(part.price_fen for part in parts))
     promo = min(price, bundle.promo_fen)
     paid = promo if bundle.member_fen is None else min(promo, bundle.member_fen)
     member = largest_remainder(paid, [part.price_fen for part in parts])
     promos = _raised(member, promo, lists)
     prices = _raised(promos, price, lists)
-    return list(
-        zip(_raised(prices, max(sum(lists), price), lists), prices, promos, member, strict=True)
-    )
+    return list(zip(lists, prices, promos, member, strict=True))
 
 
 def _raised(figures: list[int], total: int, lists: Sequence[int]) -> list[int]:

@@ -114,10 +114,18 @@ class PayerUnknown(Conflict):
 
 
 class VirtualItemMissing(Conflict):
-    """No published item costs what this order costs. `detail.channels`: what is left."""
+    """No published item can be sold for this price yet. `detail.channels`: what is left.
+
+    Where nothing is left (iOS) no other way to pay may be hinted at (`wechat.md` B1).
+    """
 
     code = "virtual_item_missing"
-    message = _("该价格暂不支持虚拟支付，请更换支付方式，或去掉优惠后重新下单。")
+    message = _("商品正在上架，暂时还不能购买，请稍后再试。")
+
+    def __init__(self, *, channels: list[str]) -> None:
+        if channels:
+            self.message = _("该价格暂不支持虚拟支付，请更换支付方式，或稍后再试。")
+        super().__init__(channels=channels)
 
 
 class FactsDiffer(DomainError):

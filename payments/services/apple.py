@@ -48,6 +48,8 @@ def _advice(asked: AppleQuestion) -> tuple[bool, str]:
     )
     if payment is None:
         return False, _("没有找到对应的已支付订单。")
+    if payment.refunded_fen >= payment.amount_fen:
+        return False, _("该笔款项已经全部退还。")
     if not payment.effective:
         return True, _("该笔款项未用于任何订单，内容没有交付。")
     return _by_policy(payment)

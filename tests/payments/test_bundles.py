@@ -104,13 +104,12 @@ def test_what_is_owned_is_left_out_and_its_share_is_not_charged():
     assert "已拥有的 1 项不计价" in priced[0].steps[1].text
 
 
-def test_a_bundle_dearer_than_its_things_is_still_explained():
-    # Shares 66.67 and 33.33 of 100.00; the things cost 20.00 and 10.00 (list 20.00 and 70.00):
-    # 90.00 of list prices is less than the bundle, so its own price is what is listed.
+def test_a_bundle_never_costs_more_than_its_things_one_by_one():
+    # The bundle asks for 100.00; its things cost 20.00 and 10.00 (list prices 20.00 and 70.00).
     priced = lines_of(whole(), [part(2000), part(7000, 1000)])
 
-    assert [line.payable_fen for line in priced] == [6667, 3333]
-    assert sum(line.list_fen for line in priced) == 10000
+    assert [line.payable_fen for line in priced] == [2000, 1000]
+    assert [line.list_fen for line in priced] == [2000, 7000]
 
 
 def test_the_scope_of_the_bundle_itself_is_one_more_line_over_nothing():
@@ -141,10 +140,11 @@ def test_no_fen_is_made_or_lost_in_any_step(parts, price, promo, member):
     priced = lines_of(bundle, made)
     for_all = lines_of(bundle, everything)
 
-    paid = min(fen for fen in (price, promo, member) if fen is not None)
+    singly = sum(p.price_fen for p in made)
+    paid = min(fen for fen in (price, promo, member, singly) if fen is not None)
     shares = largest_remainder(paid, [p.price_fen for p in made])
     assert [line.payable_fen for line in for_all] == shares
-    assert sum(line.list_fen for line in for_all) == max(sum(p.list_fen for p in made), price)
+    assert [line.list_fen for line in for_all] == [p.list_fen for p in made]
     assert [line.payable_fen for line in priced] == [
         share for share, p in zip(shares, made, strict=True) if not p.owned
     ]

@@ -281,6 +281,15 @@ def test_a_rejected_refund_frees_its_amount_and_tells_why(course, pending, http)
         refund_approve(refund_id=refund.pk, by=boss)
 
 
+def test_a_buyer_does_not_get_round_the_limit_in_parts(course, pending):
+    order = pending(course(price_fen=60_000))
+    pay(order)
+
+    parts = [ask(order, amount_fen=20_000).approval for _ in range(3)]
+
+    assert parts == ["none", "none", "waiting"]
+
+
 def test_an_operator_gives_any_rest_and_a_second_one_decides_above_the_limit(
     course, pending, settings
 ):

@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
 
 from kernel import clock
 from payments.flows.reconciling import reconciliation_work
@@ -30,7 +31,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         day: date = options["date"]
         if day >= clock.local_date():
-            self.stderr.write(f"{day}: only days that are over have a bill")
+            self.stderr.write(str(_("%s 还没有过完，没有账单可对。") % day))
             sys.exit(2)
         only = options["channel"]
         channels = [only] if only else channels_in_use(day) or [Reconciliation.Channel.WECHAT]

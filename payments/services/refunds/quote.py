@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django.conf import settings
-
 from kernel import clock
 from payments import refund_rules
 from payments.errors import NothingToRefund
 from payments.models import Gift, Order, OrderLine, Payment, Product
 from payments.services.refunds.policy import Standing, standings
-from payments.services.refunds.request import parts_of, payment_to_refund, pieces_for
+from payments.services.refunds.request import (
+    above_limit,
+    parts_of,
+    payment_to_refund,
+    pieces_for,
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def refund_quote(
     return RefundQuote(
         order_no=order.no,
         amount_fen=amount,
-        automatic=amount <= settings.KPAY.refund_auto_limit_fen,
+        automatic=not above_limit(order, amount),
         coupon=full and order.coupon_id is not None,
         lines=tuple(quoted),
     )

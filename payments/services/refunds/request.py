@@ -231,16 +231,20 @@ def pieces_for(all_: Sequence[Standing], parts: Mapping[int, int], *, exact: boo
 
 
 def _needs_second_person(order: Order, amount_fen: int, operator: "User | None") -> bool:
-    """Above the limit. An operator's refunds of one order count together: parts are no way
-    around the second person, who is needed as well when the order is the operator's own. A buyer
-    never gets more than the policy gives."""
-    so_far = 0
-    if operator is not None:
-        if operator.pk == order.user_id:
-            return True
-        mine = order.refunds.filter(cause=Refund.Cause.OPERATOR, requested_by__isnull=False)
-        alone = mine.filter(approval=Refund.Approval.NONE).exclude(status__in=_OVER)
-        so_far = alone.aggregate(fen=Sum("amount_fen"))["fen"] or 0
+    """Above the limit, or the order is the operator's own."""
+    own = operator is not None and operator.pk == order.user_id
+    return own or above_limit(order, amount_fen)
+
+
+def above_limit(order: Order, amount_fen: int) -> bool:
+    """Whether this much more of the order needs a second person. All that was asked for without
+    one counts together: parts are no way around it."""
+    alone = order.refunds.filter(
+        cause__in=(Refund.Cause.USER, Refund.Cause.OPERATOR),
+        requested_by__isnull=False,
+        approval=Refund.Approval.NONE,
+    ).exclude(status__in=_OVER)
+    so_far = alone.aggregate(fen=Sum("amount_fen"))["fen"] or 0
     return so_far + amount_fen > settings.KPAY.refund_auto_limit_fen
 
 
