@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from accounts.models import User
 from content.models import Category, Course, Creator
 from feedback.models import CourseHide, Event
 from recommender import rules
-from recommender.core.data import KIND_CODES, KINDS, IdMap, Interactions
+from recommender.core.data import KIND_CODES, KINDS, IdMap, Interactions, ItemTable
 from recommender.models import TagDeletion
 
 CHUNK = 20_000
@@ -26,7 +26,13 @@ def _table(model: Any) -> str:
     return str(model._meta.db_table)
 
 
-ITEMS_SQL = f"SELECT id FROM {_table(Course)} WHERE status = 'published' ORDER BY id"  # noqa: S608
+ITEMS_SQL = f"""
+SELECT c.id, c.title, c.subtitle, c.intro, k.name, c.tag_names, w.nickname
+FROM {_table(Course)} c
+LEFT JOIN {_table(Category)} k ON k.id = c.category_id
+LEFT JOIN {_table(Creator)} w ON w.id = c.creator_id
+WHERE c.status = 'published' ORDER BY c.id
+"""  # noqa: S608  (names of our own tables)
 
 # Interactions with what is on the shelf. Left out: impressions, ratings before the watched
 # share, courses waved off, and courses whose tag or category the learner took out.
@@ -90,9 +96,21 @@ def snapshot() -> tuple[Interactions, Cleaning]:
             if outermost:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             cursor.execute(ITEMS_SQL)
-            courses = [row[0] for row in cursor.fetchall()]
+            shelf = cursor.fetchall()
         raw = _columns(_rows())
-    return cleaned(raw, courses)
+    interactions, cleaning = cleaned(raw, [row[0] for row in shelf])
+    return replace(interactions, table=described(shelf)), cleaning
+
+
+def described(shelf: Sequence[tuple[Any, ...]]) -> ItemTable:
+    """What the catalogue says about each row of ITEMS_SQL: courses without takers live by it."""
+    return ItemTable(
+        titles=[title for _, title, *_ in shelf],
+        texts=[f"{subtitle}\n{intro}" for _, _, subtitle, intro, *_ in shelf],
+        categories=[category or "" for *_, category, _, _ in shelf],
+        tags=[tuple(tags) for *_, tags, _ in shelf],
+        creators=[creator or "" for *_, creator in shelf],
+    )
 
 
 def _rows() -> Iterator[tuple[Any, ...]]:
