@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from feedback.models import CourseHide, Event, LessonProgress
 from recommender import rules
 from recommender.config import cleaning_config, matrix_config
 from recommender.core.cleaning import CleaningConfig, CleaningReport, Log, clean
-from recommender.core.data import KIND_CODES, KINDS, VERIFIED, IdMap, Interactions
+from recommender.core.data import KIND_CODES, KINDS, VERIFIED, IdMap, Interactions, ItemTable
 from recommender.core.matrix import MatrixConfig, event_strengths, weighted
 from recommender.models import TagDeletion
 
@@ -27,7 +27,13 @@ def _table(model: Any) -> str:
     return str(model._meta.db_table)
 
 
-ITEMS_SQL = f"SELECT id FROM {_table(Course)} WHERE status = 'published' ORDER BY id"  # noqa: S608
+ITEMS_SQL = f"""
+SELECT c.id, c.title, c.subtitle, c.intro, k.name, c.tag_names, w.nickname
+FROM {_table(Course)} c
+LEFT JOIN {_table(Category)} k ON k.id = c.category_id
+LEFT JOIN {_table(Creator)} w ON w.id = c.creator_id
+WHERE c.status = 'published' ORDER BY c.id
+"""  # noqa: S608  (names of our own tables)
 
 # What a learner waved off, or took out of the portrait with a tag or a category, says nothing.
 UNSAID = f"""
@@ -102,9 +108,22 @@ def snapshot(params: Mapping[str, Any] | None = None) -> tuple[Interactions, Cle
             if outermost:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             cursor.execute(ITEMS_SQL)
-            courses = [row[0] for row in cursor.fetchall()]
+            shelf = cursor.fetchall()
         log = columns(chunks())
-    return cleaned(log, courses, cleaning_config(), matrix_config(params))
+    courses = [row[0] for row in shelf]
+    interactions, cleaning = cleaned(log, courses, cleaning_config(), matrix_config(params))
+    return replace(interactions, table=described(shelf)), cleaning
+
+
+def described(shelf: Sequence[tuple[Any, ...]]) -> ItemTable:
+    """What the catalogue says about each row of ITEMS_SQL: courses without takers live by it."""
+    return ItemTable(
+        titles=[title for _, title, *_ in shelf],
+        texts=[f"{subtitle}\n{intro}" for _, _, subtitle, intro, *_ in shelf],
+        categories=[category or "" for *_, category, _, _ in shelf],
+        tags=[tuple(tags) for *_, tags, _ in shelf],
+        creators=[creator or "" for *_, creator in shelf],
+    )
 
 
 def chunks() -> Iterator[list[tuple[Any, ...]]]:

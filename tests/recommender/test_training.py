@@ -10,8 +10,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from accounts.models import User
+from content.models import Course
 from kernel import clock
 from recommender import gate
+from recommender.core.data import History
 from recommender.errors import LeaseLost
 from recommender.heartbeat import Heartbeat
 from recommender.models import ModelVersion, ServingPointer, TrainingRun
@@ -385,3 +387,29 @@ def test_old_artifacts_go_and_their_rows_stay(shop, model_dir, monkeypatch):
         "",
         *versions[2:],
     ]
+
+
+def test_a_course_nobody_took_is_ranked_by_its_text(shop, learner):
+    """Two courses fresh on the shelf, each described like one of the two tastes."""
+    shop.crowd()
+    half = len(shop.courses) // 2
+    for n, course in enumerate(shop.courses):
+        course.intro = "和弦 指法 视唱 练耳" if n < half else "变量 循环 函数 数组"
+        course.save(update_fields=["intro"])
+    fresh = [
+        Course.objects.create(
+            title=title, intro=intro, status=Course.Status.PUBLISHED, published_at=clock.now()
+        )
+        for title, intro in (("新课甲", "指法 和弦 入门"), ("新课乙", "循环 变量 入门"))
+    ]
+
+    run = trained("auto", candidates=["popular", "ials", "transitions"], factors=4)
+
+    assert run.status == "succeeded", run.error or run.gate
+    assert ModelVersion.objects.get().recipe["cold_start"] is True
+    model = read_scene(learner()).loaded.model
+    rows = model.items.rows([str(course.pk) for course in fresh])
+    for taste, own in ((0, 0), (half, 1)):
+        past = model.items.rows([str(c.pk) for c in shop.courses[taste : taste + 3]])
+        scores = model.score_one(History.of(past, times=[1.0, 2.0, 3.0]))[rows]
+        assert scores[own] > scores[1 - own]

@@ -20,7 +20,7 @@ FAST = {
     "recent": {},
     "item_knn": {"neighbours": 10},
     "concat_linear": {"factors": 4, "epochs": 2},
-    "mf": {"factors": 4, "iterations": 3},
+    "mf": {"factors": 4, "iterations": 6, "burn_in": 2},
     "user_knn": {"neighbours": 12},
     "session_knn": {"neighbours": 12},
     "ials": {"factors": 8, "iterations": 4, "regularization": 0.1},

@@ -90,7 +90,7 @@ SPACES: dict[str, dict[str, tuple[float, ...]]] = {
         "dropout": (0, 0.2, 0.4),
         "id_dropout": (0.1, 0.3, 0.5),
     },
-    "mf": {"factors": (16, 32, 64), "regularization": (5, 8, 12, 15, 20)},
+    "mf": {"factors": (4, 6, 8, 12), "iterations": (80, 160, 320)},
     "concat_linear": {"learning_rate": (0.003, 0.01, 0.03), "epochs": (5, 10, 20)},
 }
 
