@@ -160,6 +160,13 @@ KINDS = (
         grave=True,
     ),
     Kind(
+        _("训练发散"),
+        _("最近 7 天因损失爆炸或非数值而终止的训练任务"),
+        TrainingRun,
+        _recent_runs(TrainingRun.Status.DIVERGED),
+        grave=True,
+    ),
+    Kind(
         _("模型未通过评估"),
         _("最近 7 天没有通过上线检查的训练任务"),
         TrainingRun,

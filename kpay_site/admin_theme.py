@@ -105,6 +105,8 @@ NAVIGATION = [
         _("推荐"),
         _rows(_("训练任务"), "model_training", "recommender.trainingrun"),
         _rows(_("模型版本"), "deployed_code", "recommender.modelversion"),
+        _rows(_("影子对比"), "compare", "recommender.shadowcomparison"),
+        _rows(_("批量打分"), "playlist_add_check", "recommender.batchscore"),
         _rows(_("推荐规则"), "push_pin", "recommender.feedrule"),
         _rows(_("推荐记录"), "dynamic_feed", "recommender.feedrequest"),
         _rows(_("不感兴趣"), "thumb_down", "feedback.coursehide"),

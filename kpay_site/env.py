@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -83,6 +84,10 @@ class KpaySettings:
     # virtual payment: seconds from an item's publication until it may be sold, and its picture
     xpay_quiet_seconds: int
     xpay_item_image: str
+    # thresholds of the recommender's cleaning, its interaction matrix, its drift: by name
+    cleaning: dict[str, float]
+    matrix: dict[str, float]
+    drift: dict[str, float]
 
     @property
     def production(self) -> bool:
@@ -98,6 +103,19 @@ def number(name: str, default: int) -> int:
     if not raw.lstrip("-").isdigit():
         raise ImproperlyConfigured(f"{name} must be an integer, not {raw!r}")
     return int(raw)
+
+
+def numbers(name: str) -> dict[str, float]:
+    """Named numbers, `{"name": 1.5}`; empty: every default holds."""
+    try:
+        told = json.loads(text(name) or "{}")
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is not JSON: {error}") from error
+    if not isinstance(told, dict) or not all(
+        isinstance(value, int | float) and not isinstance(value, bool) for value in told.values()
+    ):
+        raise ImproperlyConfigured(f'{name} is a JSON object of numbers, like {{"name": 1.5}}')
+    return told
 
 
 def flag(name: str, default: bool) -> bool:
@@ -294,6 +312,9 @@ def load() -> KpaySettings:
         trade_managed=flag("KPAY_TRADE_MANAGED", False),
         xpay_quiet_seconds=number("KPAY_XPAY_QUIET_SECONDS", 1800),
         xpay_item_image=text("KPAY_XPAY_ITEM_IMAGE"),
+        cleaning=numbers("KPAY_CLEANING"),
+        matrix=numbers("KPAY_MATRIX"),
+        drift=numbers("KPAY_DRIFT"),
     )
     _xpay_check(kpay.wechat)
     if kpay.production:

@@ -185,7 +185,10 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = True
-CELERY_TASK_ROUTES = {"recommender.train": {"queue": "train"}}
+CELERY_TASK_ROUTES = {
+    "recommender.train": {"queue": "train"},
+    "recommender.score_shards": {"queue": "batch"},
+}
 CELERY_TASK_TIME_LIMIT = 100
 CELERY_TIMEZONE = "Asia/Shanghai"
 CELERY_ENABLE_UTC = True

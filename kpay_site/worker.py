@@ -1,8 +1,10 @@
 """The worker process: `python -m kpay_site.worker` runs two Celery workers.
 
-One serves the queue `default` (payments, messages: short tasks), one the queue `train`, so that
-a training never holds a payment up. Both end with this process; when one dies, all do, and
-whatever supervises the Procfile starts them again.
+One serves the queue `default` (payments, messages: short tasks), one the queues `train` and
+`batch`, so that neither a training nor lists for everybody ever hold a payment up. Both end with
+this process; when one dies, all do, and whatever supervises the Procfile starts them again. More
+workers for `batch` alone may run on any machine that sees the model directory:
+`celery -A kpay_site.celery worker -Q batch -c 8`.
 """
 
 import ctypes
@@ -29,7 +31,7 @@ def commands() -> list[list[str]]:
     return [
         [*celery, "-Q", "default", "-n", "default@%h", "-c", pool],
         [
-            *celery, "-Q", "train", "-n", "train@%h", "-c", "1", "--prefetch-multiplier", "1",
+            *celery, "-Q", "train,batch", "-n", "train@%h", "-c", "1", "--prefetch-multiplier", "1",
             "--include", "recommender.training_tasks",
         ],
     ]  # fmt: skip

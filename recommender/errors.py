@@ -27,6 +27,16 @@ class ArtifactMissing(Conflict):
     message = _("该版本的模型文件已不存在，无法上线。")
 
 
+class ServesAlready(Conflict):
+    code = "serves_already"
+    message = _("该版本正在线上，不能作为影子。")
+
+
+class NothingServes(Conflict):
+    code = "nothing_serves"
+    message = _("还没有可用的模型版本。")
+
+
 class UnknownRequest(NotFound):
     code = "not_found"
     message = _("推荐记录不存在。")

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 TOLERANCE = 0.95  # of the serving model's quality, since one standard error is several per cent
 AGAINST_POPULAR = 1.0
+COVERAGE_KEPT = 0.5  # of the serving model's coverage
 LEAST_COVERAGE_SHARE = 1.0  # of the popular list's coverage
 SLOWEST_MS = 50.0  # p95 of one score; a feed has 1 s
 ENOUGH_USERS = 5  # with fewer held-out users quality cannot be judged
@@ -32,10 +33,12 @@ def checks(
     baseline: Mapping[str, float] | None,
     quality: str,
     held_users: int,
+    knn: Mapping[str, float] | None = None,
 ) -> list[Check]:
     """All checks, in the order an operator should read them; it passes when each one does.
 
-    `metrics` also carries `finite` (1 or 0), `spread` (deviation of scores) and `p95_ms`.
+    `knn` is plain item-based nearest neighbours on the same split. `metrics` also carries
+    `finite` (1 or 0), `spread` (deviation of scores) and `p95_ms`.
     """
     found = [
         _check("finite", _("得分全部为有限数"), metrics["finite"] >= 1),
@@ -65,7 +68,25 @@ def checks(
             metrics["coverage@10"] >= LEAST_COVERAGE_SHARE * popular["coverage@10"],
         )
     )
+    if knn:
+        found.append(
+            _check(
+                "against_item_knn",
+                _("%(q)s %(got).4f，近邻基线 %(bar).4f，容许下降 5%%")
+                % {"q": quality, "got": got, "bar": knn[quality]},
+                got >= TOLERANCE * knn[quality],
+            )
+        )
     if baseline:
+        kept = COVERAGE_KEPT * baseline.get("coverage@10", 0.0)
+        found.append(
+            _check(
+                "coverage_kept",
+                _("覆盖率 %(got).4f，至少为线上模型的一半 %(kept).4f")
+                % {"got": metrics["coverage@10"], "kept": kept},
+                metrics["coverage@10"] >= kept,
+            )
+        )
         found.append(
             _check(
                 "against_serving",

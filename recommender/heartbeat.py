@@ -49,6 +49,11 @@ class Heartbeat:
         if not self.lost:
             run_report(run_id=self._run_id, lease=self._lease, **self.told())
 
+    def go_on(self, curves: dict[str, list[list[float]]]) -> None:
+        """Keep the curves of the run that this one takes up; new points follow theirs."""
+        with self._lock:
+            self._curves = {name: [list(point) for point in p] for name, p in curves.items()}
+
     def stage(self, name: str, low: float, high: float) -> None:
         """What is done now, and the part of the bar it fills."""
         with self._lock:
@@ -65,7 +70,8 @@ class Heartbeat:
             for name, value in metrics.items():
                 if isinstance(value, int | float) and value == value and abs(value) < 1e30:
                     points = self._curves.setdefault(f"{self._stage} {name}", [])
-                    points.append([len(points), round(float(value), 6)])
+                    at = points[-1][0] + 1 if points else 0
+                    points.append([at, round(float(value), 6)])
 
     def told(self) -> dict[str, Any]:
         """Stage, progress and curves as the run's row holds them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from recommender.core.artifacts import save_artifact
 from recommender.core.models.base import Model
 
 DRAFT_PREFIX = ".draft-"
+WORK_PREFIX = ".work-"
 
 
 def artifact_draft(model: Model, root: Path, manifest: Mapping[str, Any]) -> Path:
@@ -51,6 +52,32 @@ def drafts_discard(root: Path) -> int:
     for folder in left:
         artifact_discard(folder)
     return len(left)
+
+
+def work_claim(
+    root: Path, run_id: int, resumes_id: int | None, keep: Collection[int | None] = ()
+) -> Path:
+    """The run's own folder: what the run it resumes had left, or an empty one.
+
+    Only the holder of the one running lease may call it: folders of other runs are removed,
+    but for those in `keep`, which wait for their successors.
+    """
+    mine = root / f"{WORK_PREFIX}{run_id}"
+    left = root / f"{WORK_PREFIX}{resumes_id}"
+    root.mkdir(parents=True, exist_ok=True)
+    if resumes_id is not None and left.is_dir() and not mine.exists():
+        left.rename(mine)
+    kept = {mine, *(root / f"{WORK_PREFIX}{run}" for run in keep)}
+    for folder in root.glob(f"{WORK_PREFIX}*"):
+        if folder not in kept:
+            artifact_discard(folder)
+    mine.mkdir(exist_ok=True)
+    return mine
+
+
+def work_discard(root: Path, run_id: int) -> None:
+    """A run that ended by itself needs nothing any more."""
+    artifact_discard(root / f"{WORK_PREFIX}{run_id}")
 
 
 def _flush(path: Path) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 
 from recommender.core.data import Interactions
 from recommender.core.models.base import Model
+from recommender.core.models.cold_start import ColdStart
 from recommender.core.models.ensemble import Ensemble
 from recommender.core.training.auto import fit_named
 from recommender.core.training.base import FitOptions
+from recommender.core.training.cold_start import cold_started
 from recommender.core.training.registry import make_trainer
 
-Recipe = dict[str, Any]  # {"members": [{"name", "params", "weight"}]}
+Recipe = dict[str, Any]  # {"members": [{"name", "params", "weight"}], "cold_start"?: true}
 Stage = Callable[[str], None]
 
 
@@ -40,6 +42,8 @@ def make(
 
 def recipe_of(model: Model) -> Recipe:
     """The recipe that `make_again` follows; epochs are those that validation chose."""
+    if isinstance(model, ColdStart):
+        return {**recipe_of(model.base), "cold_start": True}
     if isinstance(model, Ensemble):
         pairs = zip(model.members, model.weights, strict=True)
         return {"members": [_member(member, weight) for member, weight in pairs]}
@@ -61,10 +65,11 @@ def make_again(recipe: Recipe, interactions: Interactions, options: FitOptions) 
         told = replace(options, on_progress=_part(options, n, len(members)))
         trainer = make_trainer(member["name"], member["params"])
         fitted.append(trainer.fit(interactions, told))
-    if len(fitted) == 1:
-        return fitted[0]
-    weights = tuple(float(member["weight"]) for member in members)
-    return Ensemble(interactions.items, tuple(fitted), weights, {"recipe": recipe})
+    made = fitted[0]
+    if len(fitted) > 1:
+        weights = tuple(float(member["weight"]) for member in members)
+        made = Ensemble(interactions.items, tuple(fitted), weights, {"recipe": recipe})
+    return cold_started(made, interactions) if recipe.get("cold_start") else made
 
 
 def _part(options: FitOptions, n: int, count: int) -> Any:

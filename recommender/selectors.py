@@ -1,16 +1,20 @@
-"""What the recommender knows about a learner, for the learner's own eyes; runs for operators."""
+"""What the recommender knows about a learner, for the learner's own eyes; runs for operators.
+
+Drift is in `drift.py`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from django.db.models import Q
+from django.db.models import F, Q, Sum
 
 from accounts.models import User
 from content.models import Category, Course
 from kernel import clock
-from recommender.models import TrainingRun
+from recommender.models import ModelVersion, ShadowComparison, TrainingRun
 from recommender.serving.state import read_state
 
 TOP_TAGS = 20
@@ -67,5 +71,41 @@ def training_is_due(*, from_hour: int) -> bool:
 
 
 def run_following(run_id: int) -> TrainingRun:
-    """The run as it is now."""
-    return TrainingRun.objects.get(pk=run_id)
+    """The run as it is now; once its worker died, the run that took it up."""
+    run = TrainingRun.objects.get(pk=run_id)
+    while successor := TrainingRun.objects.filter(resumes_id=run.pk).first():
+        run = successor
+    return run
+
+
+@dataclass(frozen=True)
+class ShadowTotal:
+    """All comparisons of one shadow with one serving version; means over their learners."""
+
+    against: str
+    users: int
+    overlap: float
+    ndcg: float
+    against_ndcg: float
+    hit_rate: float
+    against_hit_rate: float
+
+
+def shadow_totals(version: ModelVersion) -> list[ShadowTotal]:
+    """One total per serving version, the newest first. One query."""
+    names = ("overlap", "ndcg", "against_ndcg", "hit_rate", "against_hit_rate")
+    sums = {f"sum_{name}": Sum(F(name) * F("users")) for name in names}
+    rows: Any = (
+        ShadowComparison.objects.filter(version=version)
+        .values("against_id", "against__version")
+        .annotate(learners=Sum("users"), **sums)
+        .order_by("-against_id")
+    )
+    return [
+        ShadowTotal(
+            row["against__version"],
+            row["learners"],
+            *(row[f"sum_{name}"] / row["learners"] for name in names),
+        )
+        for row in rows
+    ]

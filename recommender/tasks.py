@@ -9,10 +9,14 @@ from celery import shared_task
 from celery.schedules import crontab
 from django.utils.translation import gettext as _
 
+from recommender.drift import drift_to_train
 from recommender.models import TrainingRun
+from recommender.scoring import shards_score
 from recommender.selectors import training_is_due
+from recommender.services.batches import batches_sweep
 from recommender.services.feedback import feeds_forget
 from recommender.services.runs import run_wake_next, runs_sweep_dead, training_queue
+from recommender.shadow import shadow_compare
 
 FROM_HOUR = 4  # in the shop's time zone, when the fewest people learn
 SCHEDULE = {
@@ -25,6 +29,15 @@ SCHEDULE = {
         "schedule": crontab(minute="30"),
     },
     "recommender.sweep_runs": {"task": "recommender.sweep_runs", "schedule": 15.0},
+    "recommender.train_on_drift": {
+        "task": "recommender.train_on_drift",
+        "schedule": crontab(minute="20"),
+    },
+    "recommender.compare_shadow": {
+        "task": "recommender.compare_shadow",
+        "schedule": crontab(minute="40"),
+    },
+    "recommender.sweep_batches": {"task": "recommender.sweep_batches", "schedule": 30.0},
 }
 
 
@@ -33,10 +46,15 @@ def queue_training(
     reason: str = "",
     params: Mapping[str, Any] | None = None,
     requested_by_id: int | None = None,
+    publish: str = TrainingRun.Publish.PROMOTE,
 ) -> TrainingRun:
     """A queued run; the worker of queue `train` is woken by the task's name after commit."""
     return training_queue(
-        model=model, params=params, reason=reason, requested_by_id=requested_by_id
+        model=model,
+        params=params,
+        reason=reason,
+        requested_by_id=requested_by_id,
+        publish=publish,
     )
 
 
@@ -48,7 +66,35 @@ def train_daily() -> None:
     schedulers are harmless.
     """
     if training_is_due(from_hour=FROM_HOUR):
-        queue_training(reason=_("每日定时训练"))
+        training_queue(reason=_("每日定时训练"), trigger=TrainingRun.Trigger.SCHEDULE)
+
+
+@shared_task(name="recommender.train_on_drift", ignore_result=True)
+def train_on_drift() -> None:
+    """A run when learners or the shelf have moved away from what the serving model learned."""
+    crossed = drift_to_train()
+    if crossed:
+        training_queue(
+            reason="；".join(signal.text for signal in crossed),
+            trigger=TrainingRun.Trigger.DRIFT,
+            lineage={"drift": [signal.as_json() for signal in crossed]},
+        )
+
+
+@shared_task(name="recommender.compare_shadow", ignore_result=True)
+def compare_shadow() -> None:
+    shadow_compare()
+
+
+@shared_task(name="recommender.score_shards", ignore_result=True, time_limit=12 * 3600)
+def score_shards(batch_id: int) -> int:
+    """Of queue `batch`: as many shards as this worker gets hold of."""
+    return shards_score(batch_id)
+
+
+@shared_task(name="recommender.sweep_batches", ignore_result=True)
+def sweep_batches() -> None:
+    batches_sweep()
 
 
 @shared_task(name="recommender.forget_feeds", ignore_result=True)

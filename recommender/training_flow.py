@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
-import tempfile
 import uuid
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from django.conf import settings
@@ -22,11 +22,14 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from kernel import clock
 from recommender import core, gate
-from recommender.core.artifacts import load_artifact
+from recommender.config import cleaning_config, matrix_config
+from recommender.core.artifacts import load_artifact, load_manifest, save_artifact
 from recommender.core.data import Interactions
-from recommender.core.errors import CoreError
+from recommender.core.errors import ArtifactError, CoreError, TrainingDiverged
 from recommender.core.models.base import Model
+from recommender.core.preparing import MATRIX, without_matrix
 from recommender.core.splits import Split
+from recommender.core.storing import load_columns, store_columns
 from recommender.core.training.base import FitOptions
 from recommender.dataset import snapshot, sources_of
 from recommender.errors import GateRefused, LeaseLost
@@ -46,12 +49,15 @@ from recommender.publishing import (
     artifact_draft,
     artifact_publish,
     drafts_discard,
+    work_claim,
+    work_discard,
 )
 from recommender.recipes import Made, Recipe, make, make_again
 from recommender.services.runs import run_close, run_report, run_start
 from recommender.services.versions import Candidate, version_publish, versions_prune
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 class NothingToLearn(CoreError):
@@ -77,19 +83,39 @@ def training_run(run_id: int) -> str:
         return ""
     except GateRefused:
         run_close(run_id=run_id, lease=lease, status=TrainingRun.Status.REJECTED, progress=1)
+    except TrainingDiverged as why:
+        _failed(run_id, lease, beat, str(why), TrainingRun.Status.DIVERGED)
     except CoreError as why:
         _failed(run_id, lease, beat, str(why))
     except Exception as why:
         _failed(run_id, lease, beat, f"{type(why).__name__}: {why}")
         raise
+    # only a killed worker leaves its work behind, for the run that takes it up
+    work_discard(Path(settings.KPAY.model_dir), run_id)
     return TrainingRun.objects.values_list("status", flat=True).get(pk=run_id)
 
 
-def _failed(run_id: int, lease: uuid.UUID, beat: Heartbeat, why: str) -> None:
-    """Close as failed, unless the run was taken away meanwhile."""
+def _failed(
+    run_id: int,
+    lease: uuid.UUID,
+    beat: Heartbeat,
+    why: str,
+    status: TrainingRun.Status = TrainingRun.Status.FAILED,
+) -> None:
+    """Close without a model, unless the run was taken away meanwhile."""
     if beat.lost:
         return
-    run_close(run_id=run_id, lease=lease, status=TrainingRun.Status.FAILED, error=why[:2000])
+    run_close(run_id=run_id, lease=lease, status=status, error=why[:2000])
+    work_discard(Path(settings.KPAY.model_dir), run_id)
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """What the candidate is measured against, on the same split."""
+
+    popular: Metrics
+    knn: Metrics
+    baseline: Metrics  # the serving model's recipe; empty when nothing serves
 
 
 @dataclass
@@ -97,37 +123,86 @@ class _Training:
     run_row: TrainingRun
     lease: uuid.UUID
     beat: Heartbeat
+    work: Path = Path()  # snapshot, choice and checkpoints of this run
+    matrix: dict[str, Any] = field(default_factory=dict)
 
     def run(self) -> None:
         """Raises GateRefused, LeaseLost or CoreError; returns once the new version serves."""
         root = Path(settings.KPAY.model_dir)
         drafts_discard(root)
-        self.beat.stage(_("读取数据"), 0.0, 0.05)
-        interactions, cleaning = snapshot()
-        self._note(
-            cleaning=cleaning.as_json(),
-            n_users=len(interactions.users),
-            n_items=len(interactions.items),
-            n_interactions=len(interactions),
-            data_hash=interactions.data_hash(),
-            code_version=code_version(),
+        waiting = TrainingRun.objects.filter(status=TrainingRun.Status.QUEUED)
+        self.work = work_claim(
+            root,
+            self.run_row.pk,
+            self.run_row.resumes_id,
+            keep=set(waiting.values_list("resumes_id", flat=True)),
         )
+        self.beat.go_on(self.run_row.curves)
+        self.beat.stage(_("读取数据"), 0.0, 0.05)
+        interactions = self._snapshot()
         if not len(interactions):
             raise NothingToLearn(_("没有可用于训练的行为数据。"))
         split = held_out(interactions, self.run_row.seed)
         places = judged_users(split, self.run_row.seed)
         self.beat.stage(_("训练与选择模型"), 0.05, 0.55)
-        made = self._scratch(
-            lambda options: make(self.run_row.model_name, self.run_row.params, split.train, options)
-        )
+        made = self._made(split)
         self.beat.stage(_("评估"), 0.55, 0.62)
         sources = sources_of(split.train.users, [split.held.user_rows[n] for n in places])
         metrics = measure(made.model, split, places, self.beat.alive, sources)
-        popular, baseline = self._rivals(made, metrics, split, places, sources)
+        rivals = self._rivals(made, metrics, split, places, sources)
         self.beat.stage(_("用全部数据训练"), 0.75, 0.95)
-        final = self._scratch(lambda options: make_again(made.recipe, interactions, options))
+        final = self._fit("final", lambda told: make_again(made.recipe, interactions, told))
         self.beat.stage(_("检查与上线"), 0.95, 1.0)
-        self._judge_and_publish(root, final, made, interactions, metrics, popular, baseline, places)
+        self._judge_and_publish(root, final, made, interactions, metrics, rivals, places)
+
+    def _snapshot(self) -> Interactions:
+        """What the tables say; a run that goes on learns from what the dead one had read.
+
+        Checkpoints belong to one state of the data, and so do the figures noted on the way.
+        """
+        kept, row = self.work / "snapshot.npz", self.run_row
+        matrix = matrix_config(row.params.get(MATRIX))
+        try:
+            interactions = load_columns(kept, Interactions)
+            cleaning = row.cleaning
+        except ArtifactError:
+            interactions, cleaned = snapshot(row.params.get(MATRIX))
+            cleaning = cleaned.as_json()
+            store_columns(interactions, kept)
+        told = {
+            "matrix": asdict(matrix),
+            "cleaning": asdict(cleaning_config()),
+            "packages": {name: installed(name) for name in ("numpy", "scipy", "torch")},
+            "threads": settings.KPAY.train_threads,
+            **({"resumed_from": row.resumes_id} if row.resumes_id else {}),
+        }
+        self._note(
+            cleaning=cleaning,
+            n_users=len(interactions.users),
+            n_items=len(interactions.items),
+            n_interactions=len(interactions),
+            data_hash=interactions.data_hash(),
+            code_version=code_version(),
+            lineage={**row.lineage, **told},
+        )
+        self.matrix = asdict(matrix)
+        return interactions
+
+    def _made(self, split: Split) -> Made:
+        """The chosen model on the training part; kept, so that nothing is chosen anew."""
+        folder = self.work / "chosen"
+        try:
+            told = load_manifest(folder)
+            return Made(load_artifact(folder), told["recipe"], told["chosen"])
+        except ArtifactError:
+            pass  # the usual case: nothing was chosen yet
+        params = without_matrix(self.run_row.params)
+        made = self._fit(
+            "choose", lambda told: make(self.run_row.model_name, params, split.train, told)
+        )
+        plain = {"recipe": as_plain(made.recipe), "chosen": as_plain(made.chosen)}
+        save_artifact(made.model, folder, plain)
+        return made
 
     def _rivals(
         self,
@@ -136,46 +211,50 @@ class _Training:
         split: Split,
         places: list[int],
         sources: dict[int, str],
-    ) -> tuple[Metrics, Metrics]:
-        """The popular list and the serving model's recipe, fitted on the same training part.
+    ) -> Rivals:
+        """The popular list, plain item neighbours and the serving model's recipe, all fitted on
+        the same training part.
 
         The served artifact itself has learned the held-out events, so its recipe is judged, not
         its numbers. An equal recipe needs no second fit.
         """
-        popular_model = make_again(POPULAR, split.train, FitOptions(seed=self.run_row.seed))
-        popular = measure(popular_model, split, places, self.beat.alive, sources)
-        self._note(metrics=as_plain(metrics), popular_metrics=as_plain(popular))
+
+        def judged(name: str, recipe: Recipe) -> Metrics:
+            rival = self._fit(name, lambda told: make_again(recipe, split.train, told))
+            found = measure(rival, split, places, self.beat.alive, sources)
+            return found | {"p95_ms": serving_facts(rival, split.train)["p95_ms"]}
+
+        self.beat.stage(_("评估基线"), 0.62, 0.68)
+        popular, knn = judged("popular", POPULAR), judged("item_knn", ITEM_KNN)
+        self._note(
+            metrics=as_plain(metrics), popular_metrics=as_plain(popular), knn_metrics=as_plain(knn)
+        )
         recipe = serving_recipe()
-        self.beat.stage(_("评估线上模型"), 0.62, 0.75)
+        self.beat.stage(_("评估线上模型"), 0.68, 0.75)
         if recipe is None:
-            return popular, {}
+            return Rivals(popular, knn, {})
         if recipe == as_plain(made.recipe):
-            baseline = metrics
+            baseline = metrics | {"p95_ms": serving_facts(made.model, split.train)["p95_ms"]}
         else:
             try:
-                rival = self._scratch(lambda options: make_again(recipe, split.train, options))
-                baseline = measure(rival, split, places, self.beat.alive, sources)
+                baseline = judged("serving", recipe)
             except CoreError as why:
                 # a recipe of an older release that this one cannot follow: nothing to compare
                 logger.warning("serving recipe cannot be followed", extra={"why": str(why)})
                 baseline = {}
         self._note(baseline_metrics=as_plain(baseline))
-        return popular, baseline
+        return Rivals(popular, knn, baseline)
 
-    def _scratch(self, fit: Any) -> Any:
+    def _fit(self, name: str, fit: Callable[[FitOptions], T]) -> T:
         """Run one fit with progress, a stop when the lease is lost, and its own checkpoints."""
-        folder = Path(tempfile.mkdtemp(prefix="kpay-train-"))
-        try:
-            return fit(
-                FitOptions(
-                    seed=self.run_row.seed,
-                    on_progress=self.beat.progressed,
-                    should_stop=lambda: self.beat.lost,
-                    checkpoint_dir=folder,
-                )
+        return fit(
+            FitOptions(
+                seed=self.run_row.seed,
+                on_progress=self.beat.progressed,
+                should_stop=lambda: self.beat.lost,
+                checkpoint_dir=self.work / "checkpoints" / name,
             )
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        )
 
     def _judge_and_publish(
         self,
@@ -184,8 +263,7 @@ class _Training:
         made: Made,
         interactions: Interactions,
         metrics: Metrics,
-        popular: Metrics,
-        baseline: Metrics,
+        rivals: Rivals,
         places: list[int],
     ) -> None:
         """Publish when every check passes, else leave no file behind and raise GateRefused."""
@@ -198,6 +276,7 @@ class _Training:
             "code_version": code_version(),
             "recipe": as_plain(made.recipe),
             "chosen": as_plain(made.chosen),
+            "matrix": self.matrix,
             "trained_at": clock.now().isoformat(),
             "run": self.run_row.pk,
         }
@@ -209,8 +288,9 @@ class _Training:
             quality = quality_name(interactions)
             verdict = gate.checks(
                 seen,
-                popular=popular,
-                baseline=baseline,
+                popular=rivals.popular,
+                knn=rivals.knn,
+                baseline=rivals.baseline,
                 quality=quality,
                 held_users=len(places),
             )
@@ -230,7 +310,8 @@ class _Training:
             data_hash=interactions.data_hash(),
         )
         try:
-            version_publish(candidate, run_id=self.run_row.pk, lease=self.lease)
+            shadow = self.run_row.publish == TrainingRun.Publish.SHADOW
+            version_publish(candidate, run_id=self.run_row.pk, lease=self.lease, shadow=shadow)
         except BaseException:
             artifact_discard(published)
             raise
@@ -243,6 +324,7 @@ class _Training:
 
 
 POPULAR: Recipe = {"members": [{"name": "popular", "params": {}, "weight": 1.0}]}
+ITEM_KNN: Recipe = {"members": [{"name": "item_knn", "params": {}, "weight": 1.0}]}
 
 
 def serving_recipe() -> Recipe | None:

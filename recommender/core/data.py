@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.core.errors import DatasetError
+
 Int32 = NDArray[np.int32]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
+MOST_WEIGHT = 1e6
+MOST_VALUE = 1e9
+MOST_SECONDS = 1e11  # the year 5138
 TIE_SEED = 20240229  # events in the same second are shuffled by this, never ordered by item id
 
 KINDS = (
@@ -31,6 +36,7 @@ KINDS = (
     "impression",
 )
 KIND_CODES = {kind: code for code, kind in enumerate(KINDS)}
+VERIFIED = len(KINDS)  # code of learning that the server saw itself; no event that a file can tell
 
 
 def _hash(raw: bytes) -> int:
@@ -119,6 +125,7 @@ class History:
     weights: Float32  # [n], 1 is an ordinary interaction
     times: Float64 | None = None  # [n], Unix seconds
     user: int = -1
+    labels: tuple[str, ...] = ()  # declared interests and the entry channel, as in UserTable
     # what models worked out on the way: scoring and explaining ask for the same things
     noted: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -129,13 +136,15 @@ class History:
         weights: Sequence[float] | Float32 | None = None,
         times: Sequence[float] | Float64 | None = None,
         user: int = -1,
+        labels: Sequence[str] = (),
     ) -> History:
         """Arrays of the right types from any sequences; weights default to 1."""
         taken = np.asarray(rows, np.int32)
         weighted = (
             np.ones(len(taken), np.float32) if weights is None else np.asarray(weights, np.float32)
         )
-        return cls(taken, weighted, None if times is None else np.asarray(times, np.float64), user)
+        timed = None if times is None else np.asarray(times, np.float64)
+        return cls(taken, weighted, timed, user, tuple(labels))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -150,7 +159,7 @@ class History:
         if known.all():
             return self
         times = None if self.times is None else self.times[known]
-        return History(self.rows[known], self.weights[known], times, self.user)
+        return History(self.rows[known], self.weights[known], times, self.user, self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +174,9 @@ class Interactions:
     values: Float32  # [n], NaN where the event had none
     times: Float64 | None  # [n], Unix seconds
     kinds: NDArray[np.uint8]  # [n], index into KINDS
+    propensities: Float32 | None = None  # [n], chance that it was shown, NaN where not logged
+    table: ItemTable | None = None  # what the catalogue says about the items
+    people: UserTable | None = None  # what users said about themselves
 
     @classmethod
     def build(
@@ -178,10 +190,14 @@ class Interactions:
         values: Float32 | None = None,
         times: Float64 | None = None,
         kinds: NDArray[np.uint8] | None = None,
+        propensities: Float32 | None = None,
+        table: ItemTable | None = None,
+        people: UserTable | None = None,
     ) -> Interactions:
         """Sort raw events and keep the first of each (user, item).
 
         `times` may hold NaN for single unknown times: those events count as the oldest.
+        DatasetError for columns that no model could learn from.
         """
         n = len(user_rows)
         user = np.asarray(user_rows, np.int32)
@@ -189,6 +205,16 @@ class Interactions:
         weight = np.ones(n, np.float32) if weights is None else np.asarray(weights, np.float32)
         value = np.full(n, np.nan, np.float32) if values is None else np.asarray(values, np.float32)
         kind = np.zeros(n, np.uint8) if kinds is None else np.asarray(kinds, np.uint8)
+        _check_rows("user_rows", user, len(users))
+        _check_rows("item_rows", item, len(items))
+        for name, column in (("weights", weight), ("values", value), ("kinds", kind)):
+            if len(column) != n:
+                raise DatasetError(f"{name} must be as long as user_rows")
+        if not (np.isfinite(weight) & (weight >= 0) & (weight <= MOST_WEIGHT)).all():
+            raise DatasetError(f"weights must be numbers from 0 to {MOST_WEIGHT:g}")
+        _check_range("values", value, MOST_VALUE)
+        if times is not None:
+            _check_range("times", np.asarray(times), MOST_SECONDS)
         time = _filled_times(times)
         order = np.arange(n) if time is None else np.argsort(time, kind="stable")
         key = user[order].astype(np.int64) * max(len(items), 1) + item[order]
@@ -208,6 +234,9 @@ class Interactions:
             values=value[order],
             times=sorted_time,
             kinds=kind[order],
+            propensities=None if propensities is None else propensities[order],
+            table=table,
+            people=people,
         )
 
     def __len__(self) -> int:
@@ -226,22 +255,23 @@ class Interactions:
 
     def take(self, kept: NDArray[np.bool_]) -> Interactions:
         """The rows where `kept` holds, with the same users and items."""
-        times = None if self.times is None else self.times[kept]
-        return Interactions(
-            self.users,
-            self.items,
-            self.user_rows[kept],
-            self.item_rows[kept],
-            self.weights[kept],
-            self.values[kept],
-            times,
-            self.kinds[kept],
+        shown = self.propensities
+        return replace(
+            self,
+            user_rows=self.user_rows[kept],
+            item_rows=self.item_rows[kept],
+            weights=self.weights[kept],
+            values=self.values[kept],
+            times=None if self.times is None else self.times[kept],
+            kinds=self.kinds[kept],
+            propensities=None if shown is None else shown[kept],
         )
 
     def history(self, user_row: int) -> History:
         span = slice(self.indptr[user_row], self.indptr[user_row + 1])
         times = None if self.times is None else self.times[span]
-        return History(self.item_rows[span], self.weights[span], times, user_row)
+        labels = () if self.people is None else self.people.labels[user_row]
+        return History(self.item_rows[span], self.weights[span], times, user_row, labels)
 
     def histories(self, user_rows: Iterable[int] | None = None) -> list[History]:
         """One history per user row, all users by default."""
@@ -257,9 +287,25 @@ class Interactions:
         columns = (self.user_rows, self.item_rows, self.weights, self.values, self.kinds)
         for column in columns:
             digest.update(np.ascontiguousarray(column).tobytes())
-        if self.times is not None:
-            digest.update(np.ascontiguousarray(self.times).tobytes())
+        for optional in (self.times, self.propensities):
+            if optional is not None:
+                digest.update(np.ascontiguousarray(optional).tobytes())
+        for described in (self.table, self.people):
+            for column in () if described is None else vars(described).values():
+                flat = column.tolist() if isinstance(column, np.ndarray) else column
+                digest.update(repr(flat).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
+
+
+def _check_rows(name: str, rows: Int32, n: int) -> None:
+    if len(rows) and not 0 <= rows.min() <= rows.max() < n:
+        raise DatasetError(f"{name} hold a row outside the ids")
+
+
+def _check_range(name: str, column: NDArray[Any], most: float) -> None:
+    """NaN is allowed: it stands for unknown."""
+    if not (np.isnan(column) | (np.abs(column) <= most)).all():
+        raise DatasetError(f"{name} must be numbers within {most:g}, or NaN where unknown")
 
 
 def _filled_times(times: Float64 | None) -> Float64 | None:
@@ -283,3 +329,13 @@ class ItemTable:
     published_at: Float64 | None = None  # Unix seconds, NaN where unknown
     price_fen: NDArray[np.int64] | None = None  # -1 where unknown
     texts: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class UserTable:
+    """What users told of themselves, one entry per row of an IdMap.
+
+    A label is an interest (the name of a category, tag or creator) or `channel:<where from>`.
+    """
+
+    labels: list[tuple[str, ...]] = field(default_factory=list)

@@ -5,22 +5,42 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recommender.core.data import Int32, Interactions
-from recommender.core.errors import BadParams, DatasetError
-from recommender.core.metrics import gains, rankings
+from recommender.core.data import Interactions, ItemTable
+from recommender.core.errors import BadParams, DatasetError, UnknownModel
+from recommender.core.judging import (
+    RECALL_AT,
+    intervals,
+    list_metrics,
+    per_user,
+    rating_errors,
+    segments,
+)
+from recommender.core.metrics import rankings
 from recommender.core.models.base import Model
+from recommender.core.models.registry import model_class
+from recommender.core.preparing import MATRIX, Preparation, matrix_of, without_matrix
 from recommender.core.splits import Split, global_time, leave_last_out, random_share
-from recommender.core.training.auto import fit_named
+from recommender.core.training.auto import Fitted, fit_named
 from recommender.core.training.base import FitOptions
 from recommender.core.training.tuning import tuned
 
 PROTOCOLS = ("leave-last-out", "temporal", "random")
-RECALL_AT = 20
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The data that models are compared on. `ratings` and `table` share the rows' ids."""
+
+    name: str
+    interactions: Interactions
+    ratings: Interactions | None = None
+    table: ItemTable | None = None
+    preparation: Preparation = Preparation()
 
 
 def split_by(protocol: str | None, interactions: Interactions, seed: int) -> tuple[str, Split]:
@@ -56,68 +76,116 @@ def evaluate(
     tune: int = 0,
     options: FitOptions | None = None,
 ) -> dict[str, Any]:
-    """Fit on the split's training part and judge full rankings on the rest; JSON-ready."""
+    """`evaluated` for interactions alone."""
+    subject = Subject(dataset, interactions)
+    return evaluated(
+        subject, model, protocol=protocol, k=k, params=params, tune=tune, options=options
+    )
+
+
+def evaluated(
+    subject: Subject,
+    model: str,
+    *,
+    protocol: str | None = None,
+    k: int = 10,
+    params: Mapping[str, Any] | None = None,
+    tune: int = 0,
+    options: FitOptions | None = None,
+) -> dict[str, Any]:
+    """Fit on the split's training part and judge full rankings on the rest; JSON-ready.
+
+    Cleaning, matrix and search see the training part alone; the test is the same with and
+    without them.
+    """
     options = options or FitOptions()
-    name, split = split_by(protocol, interactions, options.seed)
+    name, split = split_by(protocol, subject.interactions, options.seed)
     begun = time.perf_counter()
+    train, report = subject.preparation.cleaned(split.train, split.until)
     chosen = dict(params or {})
     if tune:
-        chosen = tuned(model, chosen, split.train, tune, options)
-    fitted = fit_named(model, chosen, split.train, options)
+        chosen = tuned(model, chosen, train, tune, options, subject.preparation, split.until)
+    train = subject.preparation.weighed(train, chosen, split.until)
+    fitted = _fitted(subject, model, without_matrix(chosen), train, split, options)
     fit_seconds = time.perf_counter() - begun
     begun = time.perf_counter()
-    lists = rankings(fitted.model, split.train, split.held.user_rows, max(k, RECALL_AT))
+    users, depth = split.held.user_rows, max(k, RECALL_AT)
+    lists = rankings(fitted.model, train, users, depth, seen=split.train, seed=options.seed)
     score_seconds = time.perf_counter() - begun
-    return {
+    told = {
         "model": model,
-        "dataset": dataset,
+        "dataset": subject.name,
         "protocol": name,
         "seed": options.seed,
-        "n_users": len(interactions.users),
-        "n_items": len(interactions.items),
-        "n_train": len(split.train),
+        "n_users": len(subject.interactions.users),
+        "n_items": len(subject.interactions.items),
+        "n_train": len(train),
         "n_test": sum(len(rows) for rows in split.held.item_rows),
-        "metrics": list_metrics(lists, split, k),
+        "metrics": list_metrics(lists, split, k, subject.table)
+        | _stars(fitted.model, subject, split),
+        "intervals": intervals(per_user(lists, split, k), options.seed),
+        "segments": segments(lists, split, k, subject.table),
         "fit_seconds": round(fit_seconds, 3),
         "score_seconds": round(score_seconds, 3),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-        "params": _told(fitted.model, fitted.chosen),
+        "params": _told(fitted.model, fitted.chosen, chosen),
     }
+    if report is not None:
+        told["cleaning"] = report.as_json()
+    return told
 
 
-def list_metrics(lists: list[Int32], split: Split, k: int) -> dict[str, float]:
-    """Means over the held-out users, and what the lists do to the catalogue as a whole."""
-    relevant = split.held.item_rows
-    at_k = [gains(ranked, rows, k) for ranked, rows in zip(lists, relevant, strict=True)]
-    wide = [gains(ranked, rows, RECALL_AT) for ranked, rows in zip(lists, relevant, strict=True)]
-    shown = np.concatenate([ranked[:k] for ranked in lists])
-    exposure = np.bincount(shown, minlength=len(split.train.items))
-    found = {
-        f"hr@{k}": np.mean([gain["hr"] for gain in at_k]),
-        f"ndcg@{k}": np.mean([gain["ndcg"] for gain in at_k]),
-        f"mrr@{k}": np.mean([gain["mrr"] for gain in at_k]),
-        f"recall@{RECALL_AT}": np.mean([gain["recall"] for gain in wide]),
-        f"coverage@{k}": np.mean(exposure > 0),
-        f"gini@{k}": gini(exposure),
-        f"novelty@{k}": np.mean(surprise(split.train)[shown]),
-    }
-    return {name: round(float(value), 6) for name, value in found.items()}
+def _fitted(
+    subject: Subject,
+    model: str,
+    params: Mapping[str, Any],
+    train: Interactions,
+    split: Split,
+    options: FitOptions,
+) -> Fitted:
+    """Rating models learn from the ratings of the training part, the others from the pairs."""
+    if _rates(model) and subject.ratings is not None:
+        ratings = _before(subject.ratings, train, split)
+        if len(ratings):
+            return fit_named(model, params, ratings, options)
+    return fit_named(model, params, train, options)
 
 
-def gini(exposure: NDArray[np.int64]) -> float:
-    """0 when every item is shown equally often, towards 1 when one item has all."""
-    n, total = len(exposure), int(exposure.sum())
-    if not total:
-        return 0.0
-    ranks = np.arange(1, n + 1)
-    return float(2 * np.sum(ranks * np.sort(exposure)) / (n * total) - (n + 1) / n)
+def _rates(name: str) -> bool:
+    try:
+        return hasattr(model_class(name), "rate")
+    except UnknownModel:  # a name for several
+        return False
 
 
-def surprise(train: Interactions) -> NDArray[np.float64]:
-    """[items], -log2 of the share of users who know the item; as for one user where none does."""
-    users = max(1, int(np.count_nonzero(np.diff(train.indptr))))
-    return -np.log2(np.maximum(train.item_counts, 1) / users)
+def _keys(x: Interactions) -> np.ndarray:
+    return x.user_rows.astype(np.int64) * max(len(x.items), 1) + x.item_rows
 
 
-def _told(model: Model, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    return {**model.params(), **({"chosen": dict(chosen)} if chosen else {})}
+def _before(ratings: Interactions, train: Interactions, split: Split) -> Interactions:
+    """The ratings of training pairs, none after what is held out."""
+    kept = np.isin(_keys(ratings), _keys(train))
+    if split.until is not None and ratings.times is not None:
+        kept &= ratings.times <= split.until[ratings.user_rows]
+    return ratings.take(kept)
+
+
+def _stars(model: Model, subject: Subject, split: Split) -> dict[str, float]:
+    """RMSE and MAE on the held-out pairs that carry stars, for models that predict some."""
+    ratings = subject.ratings
+    if ratings is None or not hasattr(model, "rate"):
+        return {}
+    counts = [len(rows) for rows in split.held.item_rows]
+    users = np.repeat(np.asarray(split.held.user_rows, np.int64), counts)
+    items = np.concatenate([np.asarray(rows, np.int64) for rows in split.held.item_rows])
+    held = users * max(len(ratings.items), 1) + items
+    judged = ratings.take(np.isin(_keys(ratings), held))
+    if not len(judged):
+        return {}
+    return rating_errors(model.rate(judged.user_rows, judged.item_rows), judged.values)
+
+
+def _told(model: Model, chosen: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    told = {**model.params(), **({"chosen": dict(chosen)} if chosen else {})}
+    matrix = matrix_of(params)
+    return told | ({MATRIX: vars(matrix)} if matrix is not None else {})

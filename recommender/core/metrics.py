@@ -42,13 +42,35 @@ def discounts(k: int) -> Float64:
 
 
 def rankings(
-    model: Model, interactions: Interactions, user_rows: Sequence[int], k: int
+    model: Model,
+    interactions: Interactions,
+    user_rows: Sequence[int],
+    k: int,
+    *,
+    seen: Interactions | None = None,
+    seed: int | None = None,
 ) -> list[NDArray[np.int32]]:
-    """The top k unseen items of each user, from the histories in `interactions`."""
+    """The top k unseen items of each user, from the histories in `interactions`.
+
+    `seen` names what is left out where it is more than the history. With a `seed` equal scores
+    stand in a random order of items, the same for all users: the order of rows is often the
+    order in which items were first taken up, which must not decide.
+    """
+    shuffled = None
+    if seed is not None:
+        shuffled = np.random.default_rng(seed).permutation(len(interactions.items))
+        place = np.empty(len(shuffled), np.int64)
+        place[shuffled] = np.arange(len(shuffled))
     lists = []
     for user in user_rows:
         history = interactions.history(user)
-        lists.append(top_k(model.score_one(history), k, history.rows))
+        hidden = history.rows if seen is None else seen.history(user).rows
+        scores = model.score_one(history)
+        if shuffled is None:
+            lists.append(top_k(scores, k, hidden))
+        else:
+            ranked = top_k(scores[shuffled], k, place[hidden])
+            lists.append(shuffled[ranked].astype(np.int32))
     return lists
 
 

@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from recommender.core.cleaning import CleaningConfig, CleaningReport
 from recommender.core.data import Float32, Int32
 from recommender.core.errors import BadParams, DatasetError, NotARatingModel
-from recommender.core.evaluation import evaluate
+from recommender.core.evaluation import Subject, evaluated
 from recommender.core.models.ratings import MF, ConcatLinear
+from recommender.core.preparing import MATRIX, Preparation, matrix_of, without_matrix
 from recommender.core.reading import Dataset, read_dataset
 from recommender.core.serving import top_k
 from recommender.core.training.auto import fit_named
 from recommender.core.training.base import FitOptions
 from recommender.core.training.registry import TRAINERS, make_trainer
 from recommender.core.training.tuning import SPACES, tuned
+from recommender.core.transfer import as_json, transfer
 
 RATING_MODEL = "mf"
 
@@ -41,9 +44,19 @@ def checked_name(name: str, params: Mapping[str, Any], *, several: bool) -> list
         if params:
             raise BadParams("--params belongs to one model, not to all")
         return [*TRAINERS, "auto"]
+    matrix_of(params)
     if name != "auto":
-        make_trainer(name, params)
+        make_trainer(name, without_matrix(params))
     return [name]
+
+
+def read_prepared(
+    folder: str | Path, params: Mapping[str, Any], *, tune: int, clean: CleaningConfig | None
+) -> tuple[Dataset, Preparation]:
+    """The folder, with the events behind its interactions where something asks for them."""
+    wanted = bool(tune) or clean is not None or MATRIX in params
+    dataset = read_dataset(folder, keep_log=wanted)
+    return dataset, Preparation(dataset.log, clean)
 
 
 def evaluate_folder(
@@ -54,17 +67,28 @@ def evaluate_folder(
     k: int = 10,
     params: Mapping[str, Any] | None = None,
     tune: int = 0,
+    clean: CleaningConfig | None = None,
+    between_kinds: bool = False,
     options: FitOptions | None = None,
 ) -> tuple[dict[str, Any] | list[dict[str, Any]], Dataset]:
-    """One result as `contract.md` describes, or a list for the name `all`."""
+    """One result as `contract.md` describes, or a list for the name `all`.
+
+    With `clean` the training part is cleaned first; the test stays as it is. With
+    `between_kinds` one result also tells under `transfer` how well users known by one category
+    are ranked another, under the same cleaning and the given parameters.
+    """
     _positive("--k", k)
     names = checked_name(model, params or {}, several=True)
-    dataset = read_dataset(folder)
+    if between_kinds and model == "all":
+        raise BadParams("--transfer belongs to one model, not to all")
+    dataset, preparation = read_prepared(folder, params or {}, tune=tune, clean=clean)
+    subject = Subject(
+        dataset.name, dataset.interactions, dataset.ratings, dataset.table, preparation
+    )
     results = [
-        evaluate(
-            dataset=dataset.name,
-            interactions=dataset.interactions,
-            model=name,
+        evaluated(
+            subject,
+            name,
             protocol=protocol,
             k=k,
             params=params,
@@ -73,6 +97,9 @@ def evaluate_folder(
         )
         for name in names
     ]
+    if between_kinds:
+        found = transfer(dataset.interactions, model, params, options, preparation)
+        results[0]["transfer"] = as_json(found)
     return (results if model == "all" else results[0]), dataset
 
 
@@ -84,17 +111,24 @@ def recommend_folder(
     k: int = 10,
     params: Mapping[str, Any] | None = None,
     tune: int = 0,
+    clean: CleaningConfig | None = None,
     options: FitOptions | None = None,
-) -> Dataset:
-    """Fit on everything and write the top k unseen items of every user."""
+) -> tuple[Dataset, CleaningReport | None]:
+    """Fit on everything and write the top k unseen items of every user.
+
+    With `clean` the models learn from what the cleaning leaves; lists are still written for
+    everybody, without anything they have touched. The report is None without it.
+    """
     _positive("--k", k)
     checked_name(model, params or {}, several=False)
-    dataset = read_dataset(folder)
-    interactions, options = dataset.interactions, options or FitOptions()
+    dataset, preparation = read_prepared(folder, params or {}, tune=tune, clean=clean)
+    options, everything = options or FitOptions(), dataset.interactions
+    interactions, report = preparation.cleaned(everything)
     chosen = dict(params or {})
     if tune:
-        chosen = tuned(model, chosen, interactions, tune, options)
-    fitted = fit_named(model, chosen, interactions, options)
+        chosen = tuned(model, chosen, interactions, tune, options, preparation)
+    interactions = preparation.weighed(interactions, chosen)
+    fitted = fit_named(model, without_matrix(chosen), interactions, options)
 
     def rows() -> Iterator[tuple[str, int, str, str]]:
         items = interactions.items.ids(range(len(interactions.items)))
@@ -102,11 +136,12 @@ def recommend_folder(
             history = interactions.history(user)
             scores = fitted.model.score_one(history)
             name = interactions.users.id(user)
-            for rank, row in enumerate(top_k(scores, k, history.rows), 1):
+            seen = everything.history(user).rows
+            for rank, row in enumerate(top_k(scores, k, seen), 1):
                 yield name, rank, items[row], f"{scores[row]:.6g}"
 
     _write(out, ("user_id", "rank", "item_id", "score"), rows())
-    return dataset
+    return dataset, report
 
 
 def rate_folder(

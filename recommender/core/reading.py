@@ -1,4 +1,4 @@
-"""The dataset folder: interactions.csv, and items.csv where there is one."""
+"""The dataset folder: interactions.csv, and items.csv and users.csv where there are some."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
+from recommender.core.cleaning import Log
 from recommender.core.data import (
     KIND_CODES,
+    MOST_VALUE,
     IdMap,
     Interactions,
     ItemTable,
+    UserTable,
 )
 from recommender.core.errors import DatasetError
 
@@ -32,6 +35,7 @@ ITEM_COLUMNS = (
     "price_fen",
     "text",
 )
+USER_COLUMNS = ("user_id", "birth_year", "gender", "occupation", "interests")
 CLOCK_SLACK_SECONDS = 86_400  # an exporting machine's clock may run ahead by a day
 REPORTED_ROWS = 100
 FIELD_LIMIT = 1 << 24
@@ -80,7 +84,9 @@ class Dataset:
 
     `interactions` holds every event but impressions, the first of each (user, item).
     `ratings` holds the rating events alone. Both share the id maps: all users of
-    interactions.csv, and all items of both files.
+    interactions.csv, and all items of both files. They carry what items.csv and users.csv tell,
+    where there are such files. `log` keeps every event but impressions, by user and item row,
+    where it was asked for.
     """
 
     name: str
@@ -88,6 +94,7 @@ class Dataset:
     ratings: Interactions
     table: ItemTable
     report: ReadReport
+    log: Log | None = None
 
 
 @dataclass
@@ -101,7 +108,9 @@ class _Columns:
     time: list[float] = field(default_factory=list)
 
 
-def read_dataset(folder: str | Path, *, strict: bool = False, now: float | None = None) -> Dataset:
+def read_dataset(
+    folder: str | Path, *, strict: bool = False, now: float | None = None, keep_log: bool = False
+) -> Dataset:
     """Read a dataset folder; bad rows are reported with file and line, and skipped.
 
     `now` (Unix seconds) bounds timestamps. DatasetError when the folder or interactions.csv is
@@ -120,11 +129,17 @@ def read_dataset(folder: str | Path, *, strict: bool = False, now: float | None 
     described = _read_items(root / "items.csv", report)
     for item in described:
         columns.items.setdefault(item, len(columns.items))
-    return _assembled(root.name, columns, described, report)
+    told = _read_users(root / "users.csv", report)
+    return _assembled(root.name, columns, described, told, report, keep_log)
 
 
 def _assembled(
-    name: str, columns: _Columns, described: dict[str, list[str]], report: ReadReport
+    name: str,
+    columns: _Columns,
+    described: dict[str, list[str]],
+    told: dict[str, tuple[str, ...]],
+    report: ReadReport,
+    keep_log: bool,
 ) -> Dataset:
     users, items = IdMap.from_ids(columns.users), IdMap.from_ids(columns.items)
     kinds = np.array(columns.kind, np.uint8)
@@ -136,6 +151,8 @@ def _assembled(
     untimed = np.isnan(times[events])
     report.without_time = int(np.count_nonzero(untimed))
     timed = np.mean(untimed) <= 0.5
+    table = _item_table(list(columns.items), described)
+    people = UserTable([told.get(user, ()) for user in columns.users]) if told else None
 
     def chosen(kept: np.ndarray) -> Interactions:
         return Interactions.build(
@@ -146,13 +163,23 @@ def _assembled(
             values=np.array(columns.value, np.float32)[kept],
             times=times[kept] if timed else None,
             kinds=kinds[kept],
+            table=table if described else None,
+            people=people,
         )
 
     interactions = chosen(events)
     report.duplicates = int(np.count_nonzero(events)) - len(interactions)
     rated = events & (kinds == KIND_CODES["rating"]) & ~np.isnan(columns.value)
-    table = _item_table(list(columns.items), described)
-    return Dataset(name, interactions, chosen(rated), table, report)
+    log = None
+    if keep_log:
+        log = Log.of(
+            np.array(columns.user, np.int64)[events],
+            np.array(columns.item, np.int64)[events],
+            kinds[events],
+            np.array(columns.value, np.float32)[events],
+            times[events],
+        )
+    return Dataset(name, interactions, chosen(rated), table, report, log)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -202,6 +229,8 @@ def _take(
     if kind is None:
         raise ValueError("unknown event")
     number = _number(value, "value")
+    if abs(number) > MOST_VALUE:
+        raise ValueError("value is out of range")
     moment = _number(stamp, "timestamp")
     if moment < 0:
         raise ValueError("timestamp before 1970")
@@ -247,29 +276,67 @@ def _moment(text: str) -> float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
+def _read_users(path: Path, report: ReadReport) -> dict[str, tuple[str, ...]]:
+    """User id -> interests; age, gender and occupation play no part in what is recommended."""
+    told: dict[str, tuple[str, ...]] = {}
+    for line, (user, *_, interests) in _rows_of(path, USER_COLUMNS, report):
+        if user in told:
+            report.refuse(path.name, line, "user_id repeats")
+            continue
+        told[user] = tuple(name for name in interests.split("|") if name.strip())
+    return told
+
+
 def _read_items(path: Path, report: ReadReport) -> dict[str, list[str]]:
     """Item id -> its fields in the order of ITEM_COLUMNS; empty without the file."""
     described: dict[str, list[str]] = {}
+    for line, fields in _rows_of(path, ITEM_COLUMNS, report):
+        try:
+            taken = _item_fields(fields)
+        except ValueError as bad:
+            report.refuse(path.name, line, str(bad))
+            continue
+        if taken[0] in described:
+            report.refuse(path.name, line, "item_id repeats")
+            continue
+        described[taken[0]] = taken
+    return described
+
+
+def _rows_of(
+    path: Path, columns: tuple[str, ...], report: ReadReport
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows that can be read, each in the order of `columns`, "" where one is missing.
+
+    Nothing without the file; the first column is the id and must be there.
+    """
     if not path.is_file():
-        return described
+        return
     csv.field_size_limit(FIELD_LIMIT)
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = csv.reader(file)
         header = [name.strip().lower() for name in next(rows, [])]
-        if "item_id" not in header:
-            raise DatasetError(f"{path.name} must begin with the header {','.join(ITEM_COLUMNS)}")
-        where = [header.index(name) if name in header else -1 for name in ITEM_COLUMNS]
+        if columns[0] not in header:
+            raise DatasetError(f"{path.name} must begin with the header {','.join(columns)}")
+        where = [header.index(name) if name in header else -1 for name in columns]
         for line, fields in _survivors(rows, path.name, report):
             try:
-                taken = _item_fields(fields, len(header), where)
+                taken = _chosen(fields, len(header), where, columns[0])
             except ValueError as bad:
                 report.refuse(path.name, line, str(bad))
                 continue
-            if taken[0] in described:
-                report.refuse(path.name, line, "item_id repeats")
-                continue
-            described[taken[0]] = taken
-    return described
+            yield line, taken
+
+
+def _chosen(fields: list[str], width: int, where: list[int], key: str) -> list[str]:
+    if len(fields) != width:
+        raise ValueError("wrong number of fields")
+    taken = ["" if n < 0 else fields[n] for n in where]
+    if not taken[0].strip():
+        raise ValueError(f"empty {key}")
+    for text in taken:
+        _check_text(text)
+    return taken
 
 
 def _survivors(
@@ -288,14 +355,7 @@ def _survivors(
             yield int(getattr(rows, "line_num", 0)), fields
 
 
-def _item_fields(fields: list[str], width: int, where: list[int]) -> list[str]:
-    if len(fields) != width:
-        raise ValueError("wrong number of fields")
-    taken = ["" if n < 0 else fields[n] for n in where]
-    if not taken[0].strip():
-        raise ValueError("empty item_id")
-    for text in taken:
-        _check_text(text)
+def _item_fields(taken: list[str]) -> list[str]:
     published, price = taken[5], taken[6]
     taken[5] = repr(_moment(published)) if published else ""
     if price and not 0 <= _number(price, "price_fen") < 1e15:

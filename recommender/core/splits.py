@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.core.data import Interactions
+from recommender.core.data import Float64, Interactions
 from recommender.core.metrics import Held
 
 
 @dataclass(frozen=True)
 class Split:
+    """What is learned from and what is asked for.
+
+    Nothing of a user after `until` [users] may be learned from: events of a training pair can be
+    younger than the pair's first one, by which the pair stands in `train`.
+    """
+
     train: Interactions
     held: Held
+    until: Float64 | None = None  # Unix seconds, infinity for users of whom nothing is held out
 
 
 def leave_last_out(interactions: Interactions, min_events: int = 3) -> Split:
@@ -22,7 +29,12 @@ def leave_last_out(interactions: Interactions, min_events: int = 3) -> Split:
     lengths = np.diff(interactions.indptr)
     last = np.zeros(len(interactions), bool)
     last[interactions.indptr[1:][lengths >= max(min_events, 1)] - 1] = True
-    return _split(interactions, last)
+    split = _split(interactions, last)
+    if interactions.times is None:
+        return split
+    until = np.full(len(interactions.users), np.inf)
+    until[interactions.user_rows[last]] = interactions.times[last]
+    return replace(split, until=until)
 
 
 def random_share(
@@ -42,14 +54,17 @@ def random_share(
 def global_time(interactions: Interactions, share: float = 0.2) -> Split:
     """All events of the newest `share` of time-ordered events, for users with earlier ones.
 
+    One moment for everybody: nobody's later events are learned from.
+
     ValueError without times.
     """
     if interactions.times is None:
         raise ValueError("a split by time needs times")
     if not len(interactions):
         return _split(interactions, np.zeros(0, bool))
-    late = interactions.times > np.quantile(interactions.times, 1 - share)
-    return _split(interactions, late)
+    end = np.quantile(interactions.times, 1 - share)
+    split = _split(interactions, interactions.times > end)
+    return replace(split, until=np.full(len(interactions.users), end))
 
 
 def _split(interactions: Interactions, held: NDArray[np.bool_]) -> Split:

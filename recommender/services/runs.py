@@ -25,6 +25,7 @@ TASK = "recommender.train"
 QUEUE = "train"
 DEAD_AFTER = timedelta(seconds=60)  # `stack.md`: a run whose heartbeat is 60 s old is failed
 WAKE_AFTER = timedelta(seconds=60)
+MOST_ATTEMPTS = 3
 Status = TrainingRun.Status
 
 
@@ -36,14 +37,20 @@ def training_queue(
     seed: int = 0,
     reason: str = "",
     requested_by_id: int | None = None,
+    trigger: str = TrainingRun.Trigger.DEMAND,
+    publish: str = TrainingRun.Publish.PROMOTE,
+    lineage: Mapping[str, Any] | None = None,
 ) -> TrainingRun:
     """A queued run; a worker of queue `train` is woken after commit, by task name alone."""
     run = TrainingRun.objects.create(
         model_name=model,
         params=dict(params or {}),
         seed=seed,
-        reason=reason,
+        reason=reason[:200],
         requested_by_id=requested_by_id,
+        trigger=trigger,
+        publish=publish,
+        lineage=dict(lineage or {}),
     )
     _wake_on_commit(run.pk)
     return run
@@ -58,7 +65,7 @@ def run_start(*, run_id: int) -> uuid.UUID | None:
 
     None means: closed already, leased to a living worker, or another run is under way (then
     this one stays queued and the sweeper wakes it later). A run whose worker died ends as
-    failed here, so a redelivered task never trains twice.
+    failed here and goes on as its successor, so a redelivered task never trains twice.
     """
     runs_sweep_dead()
     lease = uuid.uuid4()
@@ -85,18 +92,47 @@ def run_close(*, run_id: int, lease: uuid.UUID, status: str, **changes: Any) -> 
     return bool(mine.update(status=status, finished_at=Now(), heartbeat_at=Now(), **changes))
 
 
+@transaction.atomic
 def runs_sweep_dead() -> int:
-    """Every run without a heartbeat for 60 s is failed; what serves stays as it was."""
-    dead = TrainingRun.objects.filter(
-        status=Status.RUNNING, heartbeat_at__lt=Now() - DEAD_AFTER
-    ).update(
-        status=Status.FAILED,
-        finished_at=Now(),
-        error=_("训练进程中断：超过 60 秒没有心跳。"),
+    """Every run without a heartbeat for 60 s is failed; what serves stays as it was.
+
+    A successor takes up its work from the last checkpoint, unless MOST_ATTEMPTS workers died at
+    it already: then it is the training that kills them.
+    """
+    silent = TrainingRun.objects.filter(status=Status.RUNNING, heartbeat_at__lt=Now() - DEAD_AFTER)
+    swept = 0
+    for run in silent:
+        closed = silent.filter(pk=run.pk).update(
+            status=Status.FAILED,
+            finished_at=Now(),
+            error=_("训练进程中断：超过 60 秒没有心跳。"),
+        )
+        if not closed:
+            continue
+        swept += 1
+        logger.error("training run lost its worker", extra={"run": run.pk})
+        if run.attempt < MOST_ATTEMPTS:
+            _succeed(run)
+    return swept
+
+
+def _succeed(dead: TrainingRun) -> None:
+    """A queued run with the same order, that goes on where the dead one stood."""
+    successor = TrainingRun.objects.create(
+        model_name=dead.model_name,
+        params=dead.params,
+        seed=dead.seed,
+        reason=dead.reason,
+        trigger=dead.trigger,
+        publish=dead.publish,
+        requested_by_id=dead.requested_by_id,
+        cleaning=dead.cleaning,
+        lineage=dead.lineage,
+        curves=dead.curves,
+        resumes=dead,
+        attempt=dead.attempt + 1,
     )
-    if dead:
-        logger.error("training run lost its worker", extra={"runs": dead})
-    return dead
+    _wake_on_commit(successor.pk)
 
 
 @transaction.atomic

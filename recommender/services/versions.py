@@ -8,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from kernel import clock
 from kernel.models import StaffAction
-from recommender.errors import ArtifactMissing, LeaseLost, NothingToRollBack
-from recommender.models import ModelVersion, ServingPointer, TrainingRun
+from recommender.errors import ArtifactMissing, LeaseLost, NothingToRollBack, ServesAlready
+from recommender.models import (
+    BatchScore,
+    ModelVersion,
+    ServingPointer,
+    ShadowComparison,
+    TrainingRun,
+)
 from recommender.services.runs import run_close
 
 Status = ModelVersion.Status
@@ -34,9 +40,9 @@ class Candidate:
 
 @transaction.atomic
 def version_publish(
-    candidate: Candidate, *, run_id: int, lease: uuid.UUID, **changes: Any
+    candidate: Candidate, *, run_id: int, lease: uuid.UUID, shadow: bool = False, **changes: Any
 ) -> ModelVersion:
-    """The run succeeded and the candidate serves, both or neither.
+    """The run succeeded and the candidate serves (or is the shadow), both or neither.
 
     The run's row is taken first by a conditional UPDATE: a worker that lost its lease changes
     nothing and gets LeaseLost.
@@ -44,7 +50,7 @@ def version_publish(
     closed = run_close(
         run_id=run_id,
         lease=lease,
-        status=TrainingRun.Status.SUCCEEDED,
+        status=TrainingRun.Status.SHADOWED if shadow else TrainingRun.Status.SUCCEEDED,
         version=candidate.version,
         progress=1,
         **changes,
@@ -60,7 +66,10 @@ def version_publish(
         data_hash=candidate.data_hash,
         run_id=run_id,
     )
-    _point_at(version, by_id=None, reason="")
+    if shadow:
+        _shadow(version)
+    else:
+        _point_at(version, by_id=None, reason="")
     return version
 
 
@@ -75,6 +84,48 @@ def version_promote(*, version_id: int, by_id: int | None = None, reason: str = 
 
 
 @transaction.atomic
+def version_shadow(
+    *, version_id: int, on: bool, by_id: int | None = None, reason: str = ""
+) -> ModelVersion:
+    """This version is compared with the serving one from now on, or no longer; feeds stay.
+
+    One shadow at a time: an earlier one ends. ArtifactMissing without files,
+    ServesAlready for the version that serves.
+    """
+    version = ModelVersion.objects.get(pk=version_id)
+    if on:
+        if version.status == Status.SERVING:
+            raise ServesAlready
+        if not version.path or not artifact_path(version.path).is_dir():
+            raise ArtifactMissing(version=version.version)
+        _shadow(version)
+    else:
+        ModelVersion.objects.filter(pk=version.pk).update(shadowed_at=None)
+        version.shadowed_at = None
+    _noted(by_id, "recommender.shadow" if on else "recommender.unshadow", version, reason)
+    return version
+
+
+def shadow_note(comparison: ShadowComparison) -> ShadowComparison | None:
+    """The comparison is kept, once per window: the second of two workers at it comes late."""
+    try:
+        with transaction.atomic():
+            comparison.save(force_insert=True)
+    except IntegrityError:
+        return None
+    return comparison
+
+
+def _shadow(version: ModelVersion) -> None:
+    at = clock.now()
+    ModelVersion.objects.exclude(pk=version.pk).filter(shadowed_at__isnull=False).update(
+        shadowed_at=None
+    )
+    ModelVersion.objects.filter(pk=version.pk).update(shadowed_at=at)
+    version.shadowed_at = at
+
+
+@transaction.atomic
 def version_roll_back(*, by_id: int | None = None, reason: str = "") -> ModelVersion:
     """The version that served before the present one serves again."""
     present = ServingPointer.objects.filter(pk=1).values_list("version_id", flat=True).first()
@@ -86,12 +137,14 @@ def version_roll_back(*, by_id: int | None = None, reason: str = "") -> ModelVer
 
 
 def versions_prune(keep: int = KEPT) -> list[str]:
-    """Retired versions beyond the newest `keep` name no files any more; returns those paths.
+    """Versions out of service beyond the newest `keep` name no files; returns those paths.
 
-    Their rows stay as evidence and can no longer be promoted.
+    Their rows stay as evidence and can no longer be promoted. A shadow keeps its files, and so
+    does what a batch under way scores with.
     """
-    retired = ModelVersion.objects.filter(status=Status.RETIRED).exclude(path="").order_by("-pk")
-    old = list(retired[keep:])
+    scoring = BatchScore.objects.filter(status=BatchScore.Status.RUNNING).values("version")
+    idle = ModelVersion.objects.exclude(status=Status.SERVING).filter(shadowed_at__isnull=True)
+    old = list(idle.exclude(path="").exclude(pk__in=scoring).order_by("-pk")[keep:])
     ModelVersion.objects.filter(pk__in=[version.pk for version in old]).update(path="")
     return [version.path for version in old]
 
@@ -110,13 +163,20 @@ def _point_at(version: ModelVersion, *, by_id: int | None, reason: str) -> None:
     )
     others = ModelVersion.objects.filter(status=Status.SERVING).exclude(pk=version.pk)
     others.update(status=Status.RETIRED)
-    ModelVersion.objects.filter(pk=version.pk).update(status=Status.SERVING, promoted_at=at)
-    version.status, version.promoted_at = Status.SERVING, at
+    ModelVersion.objects.filter(pk=version.pk).update(
+        status=Status.SERVING, promoted_at=at, shadowed_at=None
+    )
+    version.status, version.promoted_at, version.shadowed_at = Status.SERVING, at, None
+    _noted(by_id, "recommender.promote", version, reason)
+
+
+def _noted(by_id: int | None, action: str, version: ModelVersion, reason: str) -> None:
+    """Evidence of what an operator did; nothing for what the system does by itself."""
     if by_id is not None:
         StaffAction.objects.create(
             user_id=by_id,
-            action="recommender.promote",
+            action=action,
             target=f"model_version:{version.version}",
             reason=reason or "-",
-            created_at=at,
+            created_at=clock.now(),
         )

@@ -14,8 +14,10 @@ import numpy as np
 from django.conf import settings
 from numpy.typing import NDArray
 
+from recommender.config import matrix_config
 from recommender.core.artifacts import load_artifact, load_manifest
 from recommender.core.errors import CoreError
+from recommender.core.matrix import MatrixConfig
 from recommender.core.models.base import Model
 from recommender.services.versions import artifact_path
 from recommender.serving.metrics import model_loads
@@ -38,6 +40,7 @@ class Loaded:
     course_ids: NDArray[np.int64]  # [items]
     order: NDArray[np.int64]  # [items], rows sorted by course id
     sorted_ids: NDArray[np.int64]  # [items]
+    matrix: MatrixConfig = field(default_factory=MatrixConfig)  # how its training weighed events
     _near: OrderedDict[int, Near] = field(default_factory=OrderedDict)
 
     def rows(self, course_ids: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -78,7 +81,8 @@ def load(version: str, path: str) -> Loaded:
     ids = np.array([_course_id(i) for i in model.items.ids(range(len(model.items)))], np.int64)
     order = np.argsort(ids, kind="stable")
     name = str(manifest.get("model", model.name))
-    return Loaded(version, name, model, manifest, ids, order, ids[order])
+    matrix = matrix_config(manifest.get("matrix"))
+    return Loaded(version, name, model, manifest, ids, order, ids[order], matrix)
 
 
 def _course_id(text: str) -> int:

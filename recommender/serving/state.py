@@ -15,6 +15,7 @@ from kernel import clock, sql
 from payments.models import Entitlement
 from recommender import rules
 from recommender.core.data import History
+from recommender.core.matrix import pair_weights
 from recommender.models import FeedRequest, ModelVersion, ServingPointer, TagDeletion
 from recommender.serving.holder import Loaded
 
@@ -82,6 +83,7 @@ class Liked:
     past: rules.Past
     weight: float
     at: float
+    events: tuple[tuple[str, float | None, float], ...] = ()  # (kind, value, time) of them all
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,11 @@ class LearnerState:
     version_path: str | None
 
     def history(self, loaded: Loaded) -> History:
-        """The liked courses as the model's history, oldest first."""
+        """The liked courses as the model's history, oldest first, weighed as it was trained."""
         rows = loaded.rows(np.array([one.past.course_id for one in self.liked], np.int64))
-        return History.of(rows, [one.weight for one in self.liked], [o.at for o in self.liked])
+        now = clock.now().timestamp()
+        weights = pair_weights([one.events for one in self.liked], now, loaded.matrix)
+        return History.of(rows, weights, [one.at for one in self.liked])
 
 
 def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
@@ -117,7 +121,7 @@ def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
     }
     (row,) = sql.rows(STATE_SQL, values)
     past, done, hidden, less_like, scopes, pointer, fatigue, deleted = row
-    liked, disliked, touched = _opinions(orjson.loads(past) if past else [])
+    liked, disliked, touched = opinions(orjson.loads(past) if past else [])
     finished = frozenset(done or [])
     version, path = pointer or (None, None)
     tired = orjson.loads(fatigue) if fatigue else {}
@@ -128,7 +132,7 @@ def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
         done=finished,
         hidden=frozenset(hidden or []),
         less_like=frozenset(less_like or []),
-        owned=_courses(scopes or []),
+        owned=courses_of(scopes or []),
         scopes=frozenset(scopes or []),
         deleted_tags=frozenset(deleted or []),
         fatigue={int(course): (times, passed) for course, (times, passed) in tired.items()},
@@ -137,18 +141,19 @@ def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
     )
 
 
-def _courses(scopes: list[str]) -> frozenset[int]:
+def courses_of(scopes: list[str]) -> frozenset[int]:
     numbers = (scope.removeprefix("course:") for scope in scopes if scope.startswith("course:"))
     return frozenset(int(number) for number in numbers if number.isdigit())
 
 
-def _opinions(past: list[list[Any]]) -> tuple[list[Liked], list[int], frozenset[int]]:
+def opinions(past: list[list[Any]]) -> tuple[list[Liked], list[int], frozenset[int]]:
     """Liked courses (oldest first), disliked ones (newest first), and all that were touched.
 
     Of several events on a course the strongest counts and gives the reason, at the time of the
     newest; a low rating outweighs everything else. `past` comes newest first.
     """
     strongest: dict[int, tuple[float, str, float | None, str]] = {}
+    events: dict[int, list[tuple[str, float | None, float]]] = {}
     newest: dict[int, float] = {}
     disliked: dict[int, None] = {}
     muted: set[int] = set()
@@ -157,13 +162,14 @@ def _opinions(past: list[list[Any]]) -> tuple[list[Liked], list[int], frozenset[
             newest[course] = moment
         if is_muted:
             muted.add(course)
+        events.setdefault(course, []).append((kind, value, moment))
         weight = rules.event_weight(kind, value)
         if weight < 0:
             disliked[course] = None
         elif weight > strongest.get(course, NOTHING)[0]:
             strongest[course] = (weight, kind, value, title)
     kept = [
-        Liked(rules.Past(course, title, kind, value), weight, newest[course])
+        Liked(rules.Past(course, title, kind, value), weight, newest[course], tuple(events[course]))
         for course, (weight, kind, value, title) in strongest.items()
         if course not in disliked and course not in muted
     ]

@@ -135,6 +135,7 @@ def test_the_work_queue_counts_what_its_links_show(signed_in):
         "待红冲发票": 0,
         "已放弃的内部事件": 2,
         "训练失败": 2,
+        "训练发散": 0,
         "模型未通过评估": 1,
         "发送结果未知的消息": 2,
         "待审核课程": 1,

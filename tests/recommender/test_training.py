@@ -10,8 +10,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from accounts.models import User
+from content.models import Course
 from kernel import clock
 from recommender import gate
+from recommender.core.data import History
 from recommender.errors import LeaseLost
 from recommender.heartbeat import Heartbeat
 from recommender.models import ModelVersion, ServingPointer, TrainingRun
@@ -90,7 +92,8 @@ def test_a_worse_model_is_rejected_and_the_old_one_goes_on(shop, model_dir):
     run = trained("popular")
 
     assert run.status == "rejected"
-    assert [c["name"] for c in run.gate if not c["passed"]] == ["against_serving"]
+    refused = [c["name"] for c in run.gate if not c["passed"]]
+    assert refused == ["against_item_knn", "against_serving"]
     assert run.baseline_metrics["ndcg@10"] == good.metrics["ndcg@10"]
     assert pointer() == good.version
     assert [p.name for p in model_dir.iterdir()] == [good.version]
@@ -160,7 +163,21 @@ def test_a_run_without_a_heartbeat_fails_and_the_dead_worker_can_move_nothing(sh
         version_publish(Candidate("late", "ease", "late"), run_id=run.pk, lease=lease)
     assert pointer() == good.version
     assert not ModelVersion.objects.filter(version="late").exists()
-    assert trained("ease").status == "succeeded"
+    successor = TrainingRun.objects.get(resumes=run)
+    assert (successor.status, successor.attempt, successor.model_name) == ("queued", 2, "ease")
+    assert training_run(successor.pk) == "succeeded"
+
+
+def test_a_training_that_kills_its_workers_is_given_up(shop):
+    run = training_queue(model="ease")
+    for attempt in (1, 2, 3):
+        assert run.attempt == attempt
+        silent(run)
+        assert runs_sweep_dead() == 1
+        run = TrainingRun.objects.order_by("pk").last()
+
+    assert TrainingRun.objects.count() == 3
+    assert set(TrainingRun.objects.values_list("status", flat=True)) == {"failed"}
 
 
 def test_a_run_that_beats_is_left_alone(shop):
@@ -181,6 +198,7 @@ def test_a_redelivered_task_of_a_dead_run_ends_as_failed(shop):
 
     run.refresh_from_db()
     assert (run.status, pointer()) == ("failed", None)
+    assert TrainingRun.objects.filter(status="queued", resumes=run).count() == 1
 
 
 def test_a_redelivered_task_of_a_finished_run_does_nothing(shop):
@@ -326,15 +344,18 @@ GOOD = {
     "ndcg@10": 0.5, "coverage@10": 0.5, "finite": 1.0, "spread": 1.0, "p95_ms": 1.0,
 }  # fmt: skip
 FLOOR = {"ndcg@10": 0.2, "coverage@10": 0.1}
+NEIGHBOURS = {"ndcg@10": 0.3, "coverage@10": 0.9}
 
 
 @pytest.mark.parametrize(
     ("change", "baseline", "fails"),
     [
+        ({"ndcg@10": 0.284}, None, ["against_item_knn"]),
+        ({"coverage@10": 0.39}, {"ndcg@10": 0.5, "coverage@10": 0.8}, ["coverage_kept"]),
         ({}, {"ndcg@10": 0.5}, []),
         ({"ndcg@10": 0.475}, {"ndcg@10": 0.5}, []),
         ({"ndcg@10": 0.474}, {"ndcg@10": 0.5}, ["against_serving"]),
-        ({"ndcg@10": 0.19}, None, ["against_popular"]),
+        ({"ndcg@10": 0.19}, None, ["against_popular", "against_item_knn"]),
         ({"coverage@10": 0.05}, None, ["coverage"]),
         ({"finite": 0.0}, None, ["finite"]),
         ({"spread": 0.0}, None, ["spread"]),
@@ -343,7 +364,12 @@ FLOOR = {"ndcg@10": 0.2, "coverage@10": 0.1}
 )
 def test_the_gate_names_what_fails(change, baseline, fails):
     verdict = gate.checks(
-        {**GOOD, **change}, popular=FLOOR, baseline=baseline, quality="ndcg@10", held_users=50
+        {**GOOD, **change},
+        popular=FLOOR,
+        knn=NEIGHBOURS,
+        baseline=baseline,
+        quality="ndcg@10",
+        held_users=50,
     )
 
     assert [check.name for check in verdict if not check.passed] == fails
@@ -361,3 +387,29 @@ def test_old_artifacts_go_and_their_rows_stay(shop, model_dir, monkeypatch):
         "",
         *versions[2:],
     ]
+
+
+def test_a_course_nobody_took_is_ranked_by_its_text(shop, learner):
+    """Two courses fresh on the shelf, each described like one of the two tastes."""
+    shop.crowd()
+    half = len(shop.courses) // 2
+    for n, course in enumerate(shop.courses):
+        course.intro = "和弦 指法 视唱 练耳" if n < half else "变量 循环 函数 数组"
+        course.save(update_fields=["intro"])
+    fresh = [
+        Course.objects.create(
+            title=title, intro=intro, status=Course.Status.PUBLISHED, published_at=clock.now()
+        )
+        for title, intro in (("新课甲", "指法 和弦 入门"), ("新课乙", "循环 变量 入门"))
+    ]
+
+    run = trained("auto", candidates=["popular", "ials", "transitions"], factors=4)
+
+    assert run.status == "succeeded", run.error or run.gate
+    assert ModelVersion.objects.get().recipe["cold_start"] is True
+    model = read_scene(learner()).loaded.model
+    rows = model.items.rows([str(course.pk) for course in fresh])
+    for taste, own in ((0, 0), (half, 1)):
+        past = model.items.rows([str(c.pk) for c in shop.courses[taste : taste + 3]])
+        scores = model.score_one(History.of(past, times=[1.0, 2.0, 3.0]))[rows]
+        assert scores[own] > scores[1 - own]

@@ -1,20 +1,21 @@
 """Training in a real Celery worker of its own, over the queue in PostgreSQL."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.db import connection
+from safetensors import safe_open
 
-from recommender.models import ModelVersion, ServingPointer, TrainingRun
-from recommender.services.runs import run_wake_next, runs_sweep_dead
+from recommender.models import BatchScore, ModelVersion, ServingPointer, TrainingRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,9 +38,11 @@ def environment(model_dir: Path) -> dict[str, str]:
 
 
 @contextmanager
-def worker(environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def worker(
+    environment: dict[str, str], log: Path, queue: str = "train"
+) -> Iterator[subprocess.Popen[bytes]]:
     command = [
-        sys.executable, "-m", "celery", "-A", "kpay_site.celery", "worker", "-Q", "train",
+        sys.executable, "-m", "celery", "-A", "kpay_site.celery", "worker", "-Q", queue,
         "-c", "1", "--prefetch-multiplier", "1", "--include", "recommender.training_tasks",
         "--without-mingle", "--without-gossip", "-n", f"train-{time.monotonic_ns()}@test",
     ]  # fmt: skip
@@ -80,8 +83,8 @@ def manage(environment: dict[str, str], *args: str) -> subprocess.CompletedProce
     )
 
 
-def test_a_worker_trains_and_a_killed_one_leaves_the_serving_model_alone(
-    shop, environment, tmp_path
+def test_a_killed_worker_leaves_the_serving_model_alone_and_its_work_to_the_next(
+    shop, environment, model_dir, tmp_path
 ):
     shop.crowd()
     log = tmp_path / "worker.log"
@@ -91,16 +94,16 @@ def test_a_worker_trains_and_a_killed_one_leaves_the_serving_model_alone(
         assert "已上线" in done.stdout
         good = ServingPointer.objects.get().version
 
-        # a fit that would take hours, killed in the middle
-        endless = '{"epochs": 1000000, "patience": 1000000}'
-        manage(environment, "train", "--model", "history_tower", "--params", endless)
+        # a fit of many epochs, killed in the middle
+        long = '{"epochs": 3000, "patience": 3000, "factors": 4}'
+        manage(environment, "train", "--model", "history_tower", "--params", long)
         run = TrainingRun.objects.latest("pk")
 
         def training() -> bool:
             run.refresh_from_db()
-            return run.status == "running" and run.progress > 0
+            return run.status == "running" and len(next(iter(run.curves.values()), [])) > 20
 
-        until(training, 60, log)
+        until(training, 90, log)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=20)
 
@@ -109,17 +112,36 @@ def test_a_worker_trains_and_a_killed_one_leaves_the_serving_model_alone(
             "UPDATE recommender_trainingrun SET heartbeat_at = now() - interval '61 s'"
             " WHERE status = 'running'"
         )
-    assert runs_sweep_dead() == 1
+    sweep = "from recommender.tasks import sweep_runs; sweep_runs()"
+    assert manage(environment, "shell", "-c", sweep).returncode == 0
     run.refresh_from_db()
     assert run.status == "failed"
     assert ServingPointer.objects.get().version == good
     assert ModelVersion.objects.count() == 1
+    done = max(epochs_done(model_dir, run))
+    heir = TrainingRun.objects.get(resumes=run)
+    seen: list[int] = []
+
+    def goes_on() -> bool:
+        seen.extend(epochs_done(model_dir, heir))
+        return bool(seen) and seen[-1] > done
 
     with worker(environment, log):
-        done = manage(environment, "train", "--model", "ease", "--wait", "--timeout", "90")
-    assert done.returncode == 0, done.stdout + done.stderr + log.read_text()[-3000:]
-    assert ServingPointer.objects.get().version != good
-    assert run_wake_next() is None
+        until(goes_on, 90, log)
+
+    assert done > 20
+    assert min(seen) >= done  # never from the start again
+    heir.refresh_from_db()
+    assert heir.data_hash == run.data_hash
+    assert heir.lineage["resumed_from"] == run.pk
+
+
+def epochs_done(model_dir: Path, run: TrainingRun) -> list[int]:
+    """What the run's checkpoint says; nothing while there is none or it is being replaced."""
+    for path in model_dir.glob(f".work-{run.pk}/checkpoints/*/epochs/checkpoint.safetensors"):
+        with suppress(FileNotFoundError), safe_open(path, framework="numpy") as file:
+            return [int(json.loads(file.metadata()["told"])["done"])]
+    return []
 
 
 def test_a_failed_training_ends_the_command_with_an_error(shop, environment, tmp_path):
@@ -132,3 +154,36 @@ def test_a_failed_training_ends_the_command_with_an_error(shop, environment, tmp
     assert done.returncode == 1
     assert "nonesuch" in done.stderr
     assert ServingPointer.objects.filter(version__isnull=False).count() == 0
+
+
+def test_a_killed_worker_leaves_a_batch_that_another_finishes(shop, serve, environment, tmp_path):
+    shop.crowd(people=60)
+    serve("ease")
+    log = tmp_path / "worker.log"
+    order = ("score_all", "--shard-users", "1", "--k", "5")
+    assert manage(environment, *order).returncode == 0
+    batch = BatchScore.objects.get()
+
+    def some_done() -> bool:
+        return batch.shards.filter(state="done").count() >= 3
+
+    with worker(environment, log, queue="batch") as process:
+        until(some_done, 60, log)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=20)
+    done = set(batch.shards.filter(state="done").values_list("pk", flat=True))
+    assert len(done) < 60
+    with connection.cursor() as cursor:  # the lease of the shard in hand runs out
+        cursor.execute(
+            "UPDATE recommender_batchshard SET due_at = now() - interval '1 s' WHERE state = 'due'"
+        )
+
+    with worker(environment, log, queue="batch"):
+        again = manage(environment, *order, "--wait", "--timeout", "90")
+    assert again.returncode == 0, again.stdout + again.stderr + log.read_text()[-3000:]
+
+    # the second worker may be done before the second order comes, which then begins a new batch
+    batch.refresh_from_db()
+    assert batch.users == 60
+    once = batch.shards.filter(pk__in=done).values_list("attempts", flat=True)
+    assert set(once) == {1}  # nothing was scored twice

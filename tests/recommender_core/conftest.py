@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from recommender.core.data import KIND_CODES, IdMap, Interactions
+from recommender.core.data import KIND_CODES, IdMap, Interactions, ItemTable, UserTable
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,12 +18,19 @@ ROOT = Path(__file__).resolve().parents[2]
 FAST = {
     "popular": {},
     "recent": {},
+    "item_knn": {"neighbours": 10},
     "concat_linear": {"factors": 4, "epochs": 2},
-    "mf": {"factors": 4, "iterations": 3},
+    "mf": {"factors": 4, "iterations": 6, "burn_in": 2},
+    "user_knn": {"neighbours": 12},
+    "session_knn": {"neighbours": 12},
     "ials": {"factors": 8, "iterations": 4, "regularization": 0.1},
     "ease": {"regularization": 1.0},
     "transitions": {"regularization": 1.0},
     "history_tower": {"factors": 8, "epochs": 3, "batch": 64},
+    "neumf": {"factors": 4, "hidden": 4, "epochs": 3, "batch": 64},
+    "lightgcn": {"factors": 8, "epochs": 3, "batch": 64},
+    "sasrec": {"factors": 8, "length": 8, "epochs": 3, "batch": 64},
+    "two_tower": {"factors": 8, "epochs": 3, "batch": 64},
 }
 
 
@@ -58,6 +66,28 @@ def two_tastes(users: int = 30, *, timed: bool = True, seed: int = 1) -> Interac
             rows.append((f"u{user}", f"i{2 * item + user % 2}", time))
             stars.append(float(rng.integers(1, 6)))
     return events(rows, stars=stars)
+
+
+def described(x: Interactions) -> Interactions:
+    """The same data with a text for each item and an interest for each user, by taste."""
+    even = [int(item[1:]) % 2 == 0 if item[1:].isdigit() else False for item in all_ids(x.items)]
+    words = ["编程 数据 算法" if one else "钢琴 乐理 声乐" for one in even]
+    table = ItemTable(
+        titles=[f"第{n}课 {text}" for n, text in enumerate(words)],
+        categories=["技术" if one else "音乐" for one in even],
+        tags=[()] * len(even),
+        creators=[""] * len(even),
+        published_at=np.full(len(even), np.nan),
+        price_fen=np.full(len(even), 990),
+        texts=words,
+    )
+    told = [("技术",) if user[1:].isdigit() and int(user[1:]) % 2 == 0 else ("音乐",)
+            for user in all_ids(x.users)]  # fmt: skip
+    return replace(x, table=table, people=UserTable(told))
+
+
+def all_ids(mapped: IdMap) -> list[str]:
+    return mapped.ids(range(len(mapped)))
 
 
 @pytest.fixture(scope="session")

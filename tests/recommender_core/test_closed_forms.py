@@ -10,6 +10,7 @@ from recommender.core.models.ials import IALS, IALSConfig
 from recommender.core.models.neighbours import PRIOR
 from recommender.core.training.base import FitOptions
 from recommender.core.training.ials import IALSTrainer
+from recommender.core.training.mf import side_by_side
 from recommender.core.training.registry import make_trainer
 from tests.recommender_core.conftest import FAST, events, two_tastes
 
@@ -125,12 +126,24 @@ def test_alternating_reaches_the_fixed_point_of_exact_solves():
         assert model.item_factors[item] == pytest.approx(wanted, abs=2e-3)
 
 
-@pytest.mark.parametrize("name", ["ials", "ease", "transitions", "history_tower"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "user_knn",
+        "session_knn",
+        "ials",
+        "ease",
+        "transitions",
+        "history_tower",
+        "lightgcn",
+        "two_tower",
+    ],
+)
 def test_contributions_add_up_to_the_score(name):
     x = two_tastes()
     model = make_trainer(name, FAST[name]).fit(x, FitOptions())
     rows = np.arange(20, dtype=np.int32)
-    rest = {"history_tower": "bias"}.get(name, "popularity")
+    rest = "bias" if name in {"history_tower", "lightgcn", "two_tower"} else "popularity"
     constant = model.arrays()[rest] * (1 if rest == "bias" else PRIOR if name != "ials" else 0)
 
     for user in (0, 7):
@@ -161,8 +174,37 @@ def test_ratings_are_learned_and_unknown_ids_get_the_mean():
         3.0 + (1 if u % 2 else -1) + (1 if i % 2 else -1) for u in range(20) for i in range(20)
     ]
     x = events(rows, stars=stars)
-    model = make_trainer("mf", {"factors": 2, "bias_regularization": 0.1}).fit(x, FitOptions())
+    model = make_trainer("mf", {"factors": 2}).fit(x, FitOptions())
 
     rated = model.rate(np.array([1, 0, -1, -1], np.int32), np.array([1, 0, 1, -1], np.int32))
     assert rated.tolist() == pytest.approx([5.0, 1.0, 4.0, 3.0], abs=0.25)
     assert rated.max() <= 5.0
+
+
+def test_samples_side_by_side_multiply_to_the_mean_of_their_products():
+    rng = np.random.default_rng(0)
+    users, items = rng.normal(size=(5, 7, 3)), rng.normal(size=(5, 4, 3))  # 5 samples
+    wanted = np.mean(
+        [u[:, :1] + i[:, 0] + u[:, 1:] @ i[:, 1:].T for u, i in zip(users, items, strict=True)],
+        axis=0,
+    )
+    u, i = (side_by_side(list(side.astype(np.float32))) for side in (users, items))
+
+    assert u[:, :1] + i[:, 0] + u[:, 1:] @ i[:, 1:].T == pytest.approx(wanted, abs=1e-5)
+
+
+def test_the_mean_of_many_samples_predicts_better_than_one():
+    rng = np.random.default_rng(1)
+    taste, kind = rng.normal(size=(60, 2)), rng.normal(size=(40, 2))
+    rows = [(f"u{u}", f"i{i}", 1.0) for u in range(60) for i in range(40) if rng.random() < 0.4]
+    truth = {(f"u{u}", f"i{i}"): 3 + taste[u] @ kind[i] for u in range(60) for i in range(40)}
+    stars = [truth[user, item] + rng.normal() for user, item, _ in rows]
+    x = events(rows, stars=stars)
+    users, items = zip(*truth, strict=True)
+    asked = x.users.rows(users), x.items.rows(items)
+
+    def error(**params: int) -> float:
+        model = make_trainer("mf", {"factors": 2, **params}).fit(x, FitOptions())
+        return float(np.sqrt(np.mean((model.rate(*asked) - np.array(list(truth.values()))) ** 2)))
+
+    assert error(samples=48) < 0.8 * error(samples=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,77 @@ def test_evaluate_writes_json_for_one_model_and_a_list_for_all(folder, tmp_path)
     assert names >= {"popular", "concat_linear", "ials", "transitions", "history_tower", "auto"}
 
 
+def test_evaluate_draws_one_page_that_needs_no_network(folder, tmp_path):
+    page, out = tmp_path / "found.html", tmp_path / "found.json"
+    done = manage(
+        "evaluate", "--dataset", folder, "--model", "ials", "--clean", "--html", page, "--json", out
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "读取 36 条行为，保留 36 条。" in done.stderr  # the training part: 12 are held out
+    html = page.read_text(encoding="utf-8")
+    assert html.count("<svg") == html.count("<table") == 1
+    assert "数据集 shop：12 位用户" in html
+    found = json.loads(out.read_text())
+    assert f"{found['metrics']['ndcg@10']:.4f}" in html
+    assert not re.search(r"https?:|//[a-z]|<script|<link|<img|url\(|@import", html)
+
+
+def test_one_evaluation_cleans_and_tells_what_carries_over_between_kinds(folder, tmp_path):
+    lines = [f"{user},{kind}{n},view,,{90 * n + 9 * user}"
+             for user in range(160) for kind in "cd" for n in (user % 2, 2 + user % 2)]  # fmt: skip
+    burst = [f"bot,c{n // 150},view,,{5040 + n / 9}" for n in range(400)]
+    (folder / "interactions.csv").write_text(HEADER + "\n".join([*lines, *burst]) + "\n")
+    items = [f"{kind}{n},{kind}" for kind in "cd" for n in range(4)]
+    (folder / "items.csv").write_text("item_id,category\n" + "\n".join(items) + "\n")
+    out = tmp_path / "found.json"
+    params = '{"matrix": {"alpha": 0.5}}'
+    done = manage(
+        "evaluate", "--dataset", folder, "--model", "user_knn", "--params", params,
+        "--clean", "--transfer", "--json", out,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())
+    assert found["cleaning"]["left_out"]["burst"] == 300
+    assert {(one["source"], one["target"]) for one in found["transfer"]} == {("c", "d"), ("d", "c")}
+    assert sum(one["users"] for one in found["transfer"]) == 48  # three tenths of 160
+    assert done.stderr.count("users, AUC") == 2
+
+    done = manage("evaluate", "--dataset", folder, "--model", "all", "--transfer")
+    assert done.returncode == 1
+    assert "--transfer belongs to one model" in done.stderr
+
+
+def test_recommend_with_cleaning_still_writes_a_list_for_everybody(folder, tmp_path):
+    lines = [f"bot,c{n % 8},view,,{5040 + n / 9}" for n in range(400)]
+    with (folder / "interactions.csv").open("a") as file:
+        file.write("\n".join(lines) + "\n")
+    out = tmp_path / "lists.csv"
+
+    done = manage("recommend", "--dataset", folder, "--model", "popular", "--clean", "--out", out)
+
+    assert done.returncode == 0, done.stderr
+    assert "突发：一分钟内上报过多：400 条，涉及 1 位用户" in done.stderr
+    with out.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["user_id"] for row in rows} == {*(f"u{n}" for n in range(12)), "bot"}
+    # what was cleaned out of the learning is still not new to the user
+    assert [row["item_id"] for row in rows if row["user_id"] == "bot"] == ["cold"]
+
+
+def test_a_matrix_is_a_parameter_of_every_model(folder, tmp_path):
+    out = tmp_path / "found.json"
+    params = '{"matrix": {"alpha": 0.5, "half_life_days": 30}, "factors": 4}'
+    done = manage(
+        "evaluate", "--dataset", folder, "--model", "ials", "--params", params, "--json", out
+    )
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(out.read_text())["params"]
+    assert (told["factors"], told["matrix"]["alpha"], told["matrix"]["beta"]) == (4, 0.5, 0.2)
+
+
 def test_ratings_are_predicted_for_every_pair_known_or_not(folder, tmp_path):
     rated = [f"u{n},c{n % 4},rating,{1 + n % 5},{n}" for n in range(12)]
     (folder / "interactions.csv").write_text(HEADER + "\n".join(rated) + "\n")
@@ -94,6 +166,7 @@ def test_ratings_are_predicted_for_every_pair_known_or_not(folder, tmp_path):
         (["--params", "[1]"], "must be a JSON object"),
         (["--params", '{"depth": 3}'], "no parameter 'depth'"),
         (["--params", '{"factors": -1}'], "must lie between"),
+        (["--params", '{"matrix": {"alpha": -1}}'], "must lie between"),
         (["--params", '{"factors": 1.5}'], "must be a whole number"),
         (["--k", "0"], "--k must be at least 1"),
         (["--seed", "-1"], "--seed must lie between"),

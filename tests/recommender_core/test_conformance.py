@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from recommender.core.artifacts import load_artifact, save_artifact
 from recommender.core.data import History
 from recommender.core.models.ensemble import Ensemble
+from recommender.core.models.registry import MODELS
 from recommender.core.serving import top_k
 from recommender.core.training.base import FitOptions
+from recommender.core.training.cold_start import cold_started
 from recommender.core.training.registry import TRAINERS, make_trainer
-from tests.recommender_core.conftest import FAST, events, two_tastes
+from tests.recommender_core.conftest import FAST, described, events, two_tastes
 
-NAMES = [*FAST, "ensemble"]
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = [*FAST, "ensemble", "cold_start"]
+PERSONAL = [name for name in FAST if name not in {"popular", "recent", "concat_linear", "mf"}]
 
 
 def fit(name, interactions, seed=0):
     options = FitOptions(seed=seed)
+    if name == "cold_start":
+        return cold_started(
+            make_trainer("ease").fit(interactions, options), described(interactions)
+        )
     if name != "ensemble":
         return make_trainer(name, FAST[name]).fit(interactions, options)
     parts = ("popular", "transitions", "history_tower")
@@ -31,8 +43,9 @@ def fitted(request):
     return fit(request.param, interactions), interactions
 
 
-def test_every_trainer_is_in_the_suite():
+def test_every_model_is_in_the_suite():
     assert set(FAST) == set(TRAINERS)
+    assert set(NAMES) == set(MODELS)
 
 
 def test_scores_are_finite_float32_over_the_whole_catalogue(fitted):
@@ -68,6 +81,35 @@ def test_an_empty_history_and_unknown_items_still_get_a_full_list(fitted):
     assert np.isfinite(nothing).all()
     assert np.array_equal(unknown, nothing)
     assert len(top_k(nothing, 10)) == 10
+
+
+@pytest.mark.parametrize("user", [-1, 10**6])
+def test_an_unknown_user_with_or_without_a_past_gets_a_full_list(fitted, user):
+    model, x = fitted
+    known = x.history(0)
+    for rows, times in ((known.rows, known.times), ([], None)):
+        scores = model.score_one(History.of(rows, times=times, user=user, labels=["never told"]))
+        assert np.isfinite(scores).all()
+        assert len(top_k(scores, 20, known.rows)) == 14
+
+
+def test_one_item_again_and_again_is_an_ordinary_history(fitted):
+    model, _ = fitted
+    scores = model.score_one(History.of([3] * 300, times=[5.0] * 300))
+
+    assert np.isfinite(scores).all()
+
+
+def test_equal_scores_are_listed_in_one_order_also_after_loading(fitted, tmp_path):
+    model, _ = fitted
+    save_artifact(model, tmp_path / "m")
+    history = History.of([0, 1], times=[7.0, 7.0])
+    listed = top_k(model.score_one(history), 20)
+
+    assert listed.tolist() == top_k(load_artifact(tmp_path / "m").score_one(history), 20).tolist()
+    scores = model.score_one(history)[listed]
+    equal = scores[1:] == scores[:-1]
+    assert (np.diff(listed)[equal] > 0).all()
 
 
 def test_an_unknown_item_changes_nothing(fitted):
@@ -116,6 +158,33 @@ def test_scoring_changes_neither_history_nor_model(fitted):
         assert np.array_equal(model.arrays()[name], kept)
 
 
+def test_a_fresh_process_scores_every_model_without_the_training_libraries(tmp_path):
+    x = two_tastes()
+    history = x.history(3)
+    for name in NAMES:
+        model = fit(name, x)
+        save_artifact(model, tmp_path / name)
+        np.save(tmp_path / name / "scores.npy", model.score_one(history))
+    np.save(tmp_path / "past.npy", np.stack([history.rows, history.times]))
+    code = f"""
+import sys, numpy as np
+from pathlib import Path
+from recommender.core.artifacts import load_artifact
+from recommender.core.data import History
+rows, times = np.load("{tmp_path}/past.npy")
+for folder in sorted(p for p in Path("{tmp_path}").iterdir() if p.is_dir()):
+    scores = load_artifact(folder).score_one(History.of(rows.astype(int), times=times, user=3))
+    assert np.array_equal(scores, np.load(folder / "scores.npy")), folder.name
+    print(folder.name)
+assert not {{"torch", "scipy", "sklearn", "pandas", "django"}} & set(sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == set(NAMES)
+
+
 @pytest.mark.parametrize("name", FAST)
 def test_the_same_seed_fits_the_same_model_and_leaves_the_data_alone(name):
     x = two_tastes()
@@ -146,12 +215,14 @@ def test_tiny_data_fits_and_ranks_everything(name, rows):
     assert len(top_k(scores[0], 99, x.history(0).rows)) == len(x.items) - len(x.history(0))
 
 
-@pytest.mark.parametrize("name", ["ials", "ease", "transitions", "history_tower"])
+@pytest.mark.parametrize("name", PERSONAL)
 @pytest.mark.parametrize("timed", [True, False])
 def test_personal_models_tell_two_tastes_apart(name, timed):
     x = two_tastes(120, timed=timed)
     # Enough of each to learn: FAST's next to no regularisation lets ials overfit 20 items.
-    more = {"history_tower": {"epochs": 25}, "ials": {"iterations": 15, "regularization": 30.0}}
+    neural = ("history_tower", "neumf", "lightgcn", "sasrec", "two_tower")
+    more = {name: {"epochs": 30, "learning_rate": 0.03} for name in neural}
+    more["ials"] = {"iterations": 15, "regularization": 30.0}
     params = FAST[name] | more.get(name, {})
     model = make_trainer(name, params).fit(x, FitOptions())
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recommender.core.errors import BadParams, DatasetError
-from recommender.core.evaluation import evaluate, gini, list_metrics, surprise
+from recommender.core.evaluation import evaluate
+from recommender.core.judging import gini, list_metrics, surprise
 from recommender.core.metrics import Held, gains
 from recommender.core.splits import Split, global_time, leave_last_out, random_share
 from recommender.core.training.base import FitOptions
@@ -103,6 +104,7 @@ def test_evaluate_answers_what_the_contract_names():
     assert set(result) == {
         "model", "dataset", "protocol", "seed", "n_users", "n_items", "n_train", "n_test",
         "metrics", "fit_seconds", "score_seconds", "peak_rss_mb", "params",
+        "intervals", "segments",  # beyond the contract
     }  # fmt: skip
     assert set(result["metrics"]) == {
         "hr@10", "ndcg@10", "mrr@10", "recall@20", "coverage@10", "gini@10", "novelty@10",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from devstack import movielens
-from recommender.core.data import Interactions
+from recommender.core.data import IdMap, Interactions
 from recommender.core.reading import read_dataset
 from recommender.core.serving import top_k
 from recommender.core.training.auto import fit_named
@@ -71,6 +71,52 @@ def test_the_served_model_ranks_the_same_items_differently(rated, compared, new_
     assert len(new_to_all) > 500
     assert len(top_sets(model, compared, new_to_all)) / COMPARED > 0.5
     assert rank_correlation(model, compared, new_to_all) < 0.9
+
+
+@pytest.fixture(scope="module")
+def well_known(rated) -> Interactions:
+    """The films with at least 20 ratings alone: networks learn them in seconds."""
+    kept = np.flatnonzero(rated.item_counts >= 20)
+    place = np.full(len(rated.items), -1)
+    place[kept] = np.arange(len(kept))
+    mine = place[rated.item_rows] >= 0
+    return Interactions.build(
+        users=rated.users,
+        items=IdMap.from_ids(rated.items.ids(kept)),
+        user_rows=rated.user_rows[mine],
+        item_rows=place[rated.item_rows[mine]],
+        times=rated.times[mine],
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("user_knn", {}),
+        ("session_knn", {}),
+        ("ials", {"factors": 16, "iterations": 5}),
+        ("transitions", {}),
+        ("history_tower", {"factors": 16, "epochs": 4}),
+        ("neumf", {"factors": 16, "epochs": 10, "batch": 512}),
+        ("lightgcn", {"factors": 16, "epochs": 4}),
+        ("sasrec", {"factors": 16, "epochs": 6, "length": 32, "blocks": 1}),
+        ("two_tower", {"factors": 16, "epochs": 4}),
+    ],
+)
+def test_every_personal_model_ranks_the_same_items_differently(well_known, name, params):
+    x = well_known
+    lengths = np.diff(x.indptr)
+    users = np.flatnonzero(lengths >= 3)
+    users = users[np.argsort(lengths[users], kind="stable")][:COMPARED]
+    histories = [x.history(int(user)) for user in users]
+    rows = np.setdiff1d(
+        np.arange(len(x.items)), np.concatenate([history.rows for history in histories])
+    )
+    model = make_trainer(name, params).fit(x, FitOptions())
+
+    assert len(rows) > 300
+    assert len(top_sets(model, histories, rows)) / COMPARED > 0.5
+    assert rank_correlation(model, histories, rows) < 0.9
 
 
 def test_popularity_is_caught_by_the_same_measure(rated, compared, new_to_all):

@@ -137,3 +137,20 @@ def test_a_folder_without_interactions_is_refused_by_name(tmp_path, content, rea
 def test_a_missing_folder_is_refused_by_name(tmp_path):
     with pytest.raises(DatasetError, match="no dataset folder"):
         read_dataset(tmp_path / "nowhere")
+
+
+def test_events_items_and_what_users_told_come_together(tmp_path):
+    folder = folder_of(
+        tmp_path, "u,a,view,,5\nu,a,play,40,6\nu,b,impression,,7\nv,b,rating,4,8\n",
+        "item_id,category\na,钱\nb,画\n",
+    )  # fmt: skip
+    (folder / "users.csv").write_text("user_id,interests\nv,画|钱\n")
+
+    read = read_dataset(folder, now=NOW, keep_log=True)
+
+    assert len(read.log) == 3  # both events of (u, a), no impression
+    assert read.log.values.tolist()[1:] == [40, 4]
+    for built in (read.interactions, read.ratings):
+        assert built.table.categories == read.table.categories == ["钱", "画"]
+        assert built.people.labels == [(), ("画", "钱")]
+    assert read_dataset(folder, now=NOW).log is None

@@ -15,9 +15,11 @@ from recommender.core.models.base import Arrays, Model, Params, nearest
 
 @dataclass(frozen=True)
 class MFConfig:
-    factors: int = 32
-    iterations: int = 15
-    regularization: float = 15.0
+    factors: int = 6  # of one sample; the mean over many samples needs few
+    iterations: int = 160  # rounds of the chain
+    burn_in: int = 16  # rounds before the first one kept
+    samples: int = 48  # kept, evenly spaced
+    regularization: float = 15.0  # to begin with; the chain finds its own
     bias_regularization: float = 4.0
 
 
@@ -32,15 +34,18 @@ class ConcatLinearConfig:
 
 @dataclass(frozen=True, eq=False)
 class MF(Model):
-    """r̂(u, i) = mean + b_u + b_i + p_u · q_i (Koren, Bell, Volinsky 2009)."""
+    """r̂(u, i) = mean + b_u + b_i + p_u · q_i (Koren, Bell, Volinsky 2009).
+
+    p and q hold many samples of the factors side by side, so that the product is their mean.
+    """
 
     name: ClassVar[str] = "mf"
 
     config: MFConfig
     items: IdMap
     mean: Float32  # [3]: the mean rating, the lowest and the highest
-    user_vectors: Float32  # [users, 1 + factors], the bias first
-    item_vectors: Float32  # [items, 1 + factors], the bias first
+    user_vectors: Float32  # [users, 1 + samples · factors], the bias first
+    item_vectors: Float32  # [items, 1 + samples · factors], the bias first
 
     def rate(self, user_rows: Int32, item_rows: Int32) -> Float32:
         """[pairs], within the scale; -1 is unknown and adds nothing to the mean."""

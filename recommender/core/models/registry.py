@@ -4,16 +4,41 @@ from __future__ import annotations
 
 from recommender.core.errors import UnknownModel
 from recommender.core.models.base import Model
+from recommender.core.models.cold_start import ColdStart
 from recommender.core.models.ensemble import Ensemble
 from recommender.core.models.ials import IALS
+from recommender.core.models.item_knn import ItemKNN
+from recommender.core.models.lightgcn import LightGCN
 from recommender.core.models.neighbours import Ease, Transitions
+from recommender.core.models.neumf import NeuMF
 from recommender.core.models.popular import Popular, Recent
 from recommender.core.models.ratings import MF, ConcatLinear
+from recommender.core.models.sasrec import SASRec
 from recommender.core.models.tower import HistoryTower
+from recommender.core.models.two_tower import TwoTower
+from recommender.core.models.user_neighbours import SessionKNN, UserKNN
 
 MODELS: dict[str, type[Model]] = {
     m.name: m
-    for m in (Popular, Recent, IALS, Ease, Transitions, HistoryTower, Ensemble, MF, ConcatLinear)
+    for m in (
+        Popular,
+        Recent,
+        ConcatLinear,
+        MF,
+        ItemKNN,
+        UserKNN,
+        SessionKNN,
+        IALS,
+        Ease,
+        Transitions,
+        HistoryTower,
+        NeuMF,
+        LightGCN,
+        SASRec,
+        TwoTower,
+        Ensemble,
+        ColdStart,
+    )
 }
 
 

@@ -26,6 +26,7 @@ class TowerConfig:
     dropout: float = 0.2  # of past items
     negatives: int = 2048  # sampled with logQ correction where the catalogue is larger than
     full_softmax_items: int = 5_000  # this
+    debias: float = 0.0  # power of the inverse propensity of a target; 0: all count the same
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +11,7 @@ from recommender.core.errors import TrainingDiverged
 from recommender.core.metrics import Held, mean_gain
 from recommender.core.models.base import Model
 from recommender.core.models.ensemble import Ensemble
+from recommender.core.models.tower import TowerConfig
 from recommender.core.splits import Split, leave_last_out, random_share
 from recommender.core.training.base import FitOptions, config_from
 from recommender.core.training.blending import (
@@ -21,13 +21,17 @@ from recommender.core.training.blending import (
     sampled_users,
     softmax_weights,
 )
+from recommender.core.training.cold_start import cold_started
 from recommender.core.training.registry import make_trainer
 
 ENOUGH_USERS = 5  # below this many validation users nothing can be chosen
 LEAST_SHARE = 0.03  # a lighter member costs more than it gives
 SMALL_CATALOGUE = 4000  # items up to which a closed form takes seconds
+LEAST_EPOCHS = 3  # fewer leave a network no chance
 STEPS = 100  # progress units per fit
-EARLY_STOPPED = {"history_tower"}
+EARLY_STOPPED = {"history_tower", "neumf", "lightgcn", "sasrec", "two_tower"}
+TIMED = ("popular", "ials", "session_knn", "transitions", "history_tower")
+UNTIMED = ("popular", "ials", "user_knn", "ease", "history_tower")
 Overrides = Mapping[str, Mapping[str, Any]]
 VALIDATED = (("hr", 10), ("ndcg", 10), ("recall", 20))
 
@@ -38,7 +42,7 @@ class AutoConfig:
     epochs: int = 20  # at most, of a neural candidate
     factors: int = 64
     validation_users: int = 2000
-    seconds: float = 150.0  # no further candidate is begun after this; 0: no limit
+    work: float = 12_000.0  # 10⁹ multiplications for all networks; bounds epochs, not a clock
 
 
 @dataclass(frozen=True)
@@ -58,24 +62,40 @@ class Fitted:
 
 def candidates(
     config: AutoConfig, interactions: Interactions, overrides: Overrides
-) -> list[Candidate]:
-    """What `auto` tries, cheapest first; variants of one model differ in parameters."""
+) -> tuple[list[Candidate], dict[str, str]]:
+    """What `auto` tries, cheapest first, and what it leaves out with the reason.
+
+    Variants of one model differ in parameters. Networks share `config.work`: each gets the
+    epochs that fit, so the same data gives the same choice on a fast machine and on a slow one.
+    """
     timed, n = interactions.times is not None, len(interactions.items)
     names = config.candidates
     if names == ("auto",):
-        personal = ("ials", "transitions", "history_tower") if timed else ("ials", "ease")
-        names = ("popular", *personal)
-    found = []
+        names = TIMED if timed else UNTIMED
+    found, left_out, left = [], {}, config.work
     for name in names:
         variants: Sequence[Mapping[str, Any]]
         if name in overrides:
             variants = [overrides[name]]
-        elif name == "history_tower":
-            variants = [{"epochs": config.epochs, "factors": config.factors, "patience": 2}]
+        elif name in EARLY_STOPPED:
+            each = epoch_work(interactions, config.factors)
+            epochs = min(config.epochs, int(left / each)) if each else config.epochs
+            if epochs < min(LEAST_EPOCHS, config.epochs):
+                left_out[name] = f"an epoch takes {each:.0f} of the {left:.0f} units of work left"
+                continue
+            left -= epochs * each
+            variants = [{"epochs": epochs, "factors": config.factors, "patience": 2}]
         else:
             variants = _variants(name, config, timed=timed, small=n <= SMALL_CATALOGUE)
         found += [Candidate(name, params) for params in variants]
-    return found
+    return found, left_out
+
+
+def epoch_work(interactions: Interactions, factors: int) -> float:
+    """10⁹ multiplications of one pass of a softmax network: forwards once, backwards twice."""
+    n, tower = len(interactions.items), TowerConfig()
+    compared = n if n <= tower.full_softmax_items else tower.negatives
+    return 3 * 2 * len(interactions) * compared * factors / 1e9
 
 
 def _variants(
@@ -102,11 +122,16 @@ def fit_auto(
 
     `overrides` gives parameters for candidates by name in place of the built-in variants.
 
+    Items without interactions are ranked by their content and users without history by what
+    they told, where the data describe them (`core.models.cold_start`).
+
     `popular` answers when too few users can be held out. `options.held` is not used. A candidate
     whose numbers diverge is left out and named in `chosen["failed"]`.
     """
-    chosen = candidates(config or AutoConfig(), interactions, overrides or {})
-    return _Auto(interactions, config or AutoConfig(), options or FitOptions()).fit(chosen)
+    config = config or AutoConfig()
+    tried, left_out = candidates(config, interactions, overrides or {})
+    fitted = _Auto(interactions, config, options or FitOptions(), left_out).fit(tried)
+    return replace(fitted, model=cold_started(fitted.model, interactions))
 
 
 def fit_named(
@@ -121,7 +146,9 @@ def fit_named(
     split = validation_split(interactions, options.seed)
     if len(split.held) < ENOUGH_USERS:
         return Fitted(trainer.fit(interactions, options), {}, {})
-    first = trainer.fit(split.train, replace(options, held=split.held, checkpoint_dir=None))
+    folder = options.checkpoint_dir
+    choosing = None if folder is None else folder / "epochs"  # a killed choice goes on as well
+    first = trainer.fit(split.train, replace(options, held=split.held, checkpoint_dir=choosing))
     epochs = max(1, int(first.facts()["epochs"]))
     again = make_trainer(name, {**params, "epochs": epochs})
     metrics = {f"{n}@{k}": mean_gain(first, split.train, split.held, k, n) for n, k in VALIDATED}
@@ -145,12 +172,17 @@ class Trial:
 
 
 class _Auto:
-    def __init__(self, interactions: Interactions, config: AutoConfig, options: FitOptions):
+    def __init__(
+        self,
+        interactions: Interactions,
+        config: AutoConfig,
+        options: FitOptions,
+        left_out: dict[str, str],
+    ):
         self.interactions, self.config, self.options = interactions, config, options
         self.timed = interactions.times is not None
         self.metric, self.k = ("ndcg", 10) if self.timed else ("recall", 20)
-        self.failed: dict[str, str] = {}
-        self.begun = time.monotonic()
+        self.failed = left_out
         self.done = 0
 
     def fit(self, tried: list[Candidate]) -> Fitted:
@@ -180,10 +212,6 @@ class _Auto:
         return self._refit(trials, weights, metrics, told)
 
     def _try(self, candidate: Candidate, train: Interactions, held: Held) -> Trial | None:
-        spent = time.monotonic() - self.begun
-        if 0 < self.config.seconds < spent:
-            self.failed[candidate.name] = f"not begun: {spent:.0f} s were spent already"
-            return None
         try:
             model = self._fit(candidate, train, replace(self.options, held=held))
         except TrainingDiverged as why:

@@ -19,6 +19,9 @@ from recommender.core.training.base import FitOptions
 from recommender.core.training.checkpoint import Checkpoint
 
 M = TypeVar("M", bound=Model)
+HALF_MOST = 65_504.0  # also False for NaN and infinity
+EXPLODED = 10.0  # times the first epoch's loss
+HUGE = 1e6  # no loss of ours starts near it, not even in the first epoch
 
 
 class Fitting(ABC, Generic[M]):
@@ -53,7 +56,7 @@ def fit_epochs(
 
     Its facts tell `epochs` and `loss`. With a checkpoint folder each epoch is stored, and a fit
     of the same data, seed and `about` (the configuration) goes on from there. TrainingDiverged
-    when the loss or a parameter is no longer finite.
+    when the loss or a parameter is no longer finite, or the loss explodes.
     """
     told = f"{about} {options.seed} {interactions.data_hash()}"
     checkpoint = Checkpoint(
@@ -63,13 +66,14 @@ def fit_epochs(
     while done < epochs and not (options.held and best and done - best["epoch"] >= patience):
         loss = fitting.epoch()
         done += 1
-        _check(fitting, loss, done)
+        first = best.get("first", loss)
+        _check(fitting, loss, first, done)
         metrics = {"loss": loss}
         if options.held:
             metrics["ndcg@10"] = mean_gain(fitting.model({}), interactions, options.held)
         value = metrics.get("ndcg@10", float(done))
         if not best or value > best["value"]:
-            best = {"value": value, "epoch": done, "loss": loss}
+            best = {"value": value, "epoch": done, "loss": loss, "first": first}
             best_at = fitting.tensors()
         checkpoint.store(fitting, done, best, best_at)
         options.tell(done, epochs, metrics)
@@ -81,7 +85,13 @@ def fit_epochs(
     return model
 
 
-def _check(fitting: Fitting[M], loss: float, epoch: int) -> None:
-    finite = all(bool(torch.isfinite(p).all()) for p in fitting.parameters.values())
+def _check(fitting: Fitting[M], loss: float, first: float, epoch: int) -> None:
+    # models are stored in half precision: what does not fit into it has exploded as well
+    finite = all(bool((p.abs() < HALF_MOST).all()) for p in fitting.parameters.values())
     if not math.isfinite(loss) or not finite:
         raise TrainingDiverged(f"loss {loss} in epoch {epoch}; try a smaller learning_rate")
+    if loss > EXPLODED * max(first, 1.0) or loss > HUGE:
+        raise TrainingDiverged(
+            f"loss exploded from {first:.4g} to {loss:.4g} in epoch {epoch}; "
+            "try a smaller learning_rate"
+        )

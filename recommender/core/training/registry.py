@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 from recommender.core.errors import UnknownModel
 from recommender.core.models.ials import IALSConfig
+from recommender.core.models.item_knn import ItemKNNConfig
+from recommender.core.models.lightgcn import LightGCNConfig
 from recommender.core.models.neighbours import EaseConfig, TransitionsConfig
+from recommender.core.models.neumf import NeuMFConfig
 from recommender.core.models.popular import PopularConfig
 from recommender.core.models.ratings import ConcatLinearConfig, MFConfig
+from recommender.core.models.sasrec import SASRecConfig
 from recommender.core.models.tower import TowerConfig
+from recommender.core.models.two_tower import TwoTowerConfig
+from recommender.core.models.user_neighbours import SessionKNNConfig, UserKNNConfig
 from recommender.core.training.base import Trainer, config_from
 from recommender.core.training.ials import IALSTrainer
+from recommender.core.training.item_knn import ItemKNNTrainer
 from recommender.core.training.mf import MFTrainer
 from recommender.core.training.neighbours import EaseTrainer, TransitionsTrainer
 from recommender.core.training.popular import RECENT_DAYS, PopularTrainer, RecentTrainer
+from recommender.core.training.user_neighbours import SessionKNNTrainer, UserKNNTrainer
 
 Params = Mapping[str, Any]
 
@@ -25,30 +34,35 @@ def _recent(params: Params) -> Trainer:
     return RecentTrainer(config_from(PopularConfig, "recent", told))
 
 
-def _concat_linear(params: Params) -> Trainer:
-    config = config_from(ConcatLinearConfig, "concat_linear", params)
-    # torch loads in seconds and 200 MB: only for the models that need it
-    from recommender.core.training.concat_linear import ConcatLinearTrainer  # noqa: PLC0415
+def _neural(name: str, config: type[Any], module: str, trainer: str) -> Callable[[Params], Trainer]:
+    """Torch loads in seconds and 200 MB: only when one of its models is asked for."""
 
-    return ConcatLinearTrainer(config)
+    def made(params: Params) -> Trainer:
+        checked = config_from(config, name, params)
+        found: Trainer = getattr(import_module(f"{__package__}.{module}"), trainer)(checked)
+        return found
 
-
-def _history_tower(params: Params) -> Trainer:
-    config = config_from(TowerConfig, "history_tower", params)
-    from recommender.core.training.tower import TowerTrainer  # noqa: PLC0415
-
-    return TowerTrainer(config)
+    return made
 
 
 TRAINERS: dict[str, Callable[[Params], Trainer]] = {
     "popular": lambda p: PopularTrainer(config_from(PopularConfig, "popular", p)),
     "recent": _recent,
-    "concat_linear": _concat_linear,
+    "concat_linear": _neural(
+        "concat_linear", ConcatLinearConfig, "concat_linear", "ConcatLinearTrainer"
+    ),
     "mf": lambda p: MFTrainer(config_from(MFConfig, "mf", p)),
+    "item_knn": lambda p: ItemKNNTrainer(config_from(ItemKNNConfig, "item_knn", p)),
+    "user_knn": lambda p: UserKNNTrainer(config_from(UserKNNConfig, "user_knn", p)),
+    "session_knn": lambda p: SessionKNNTrainer(config_from(SessionKNNConfig, "session_knn", p)),
     "ials": lambda p: IALSTrainer(config_from(IALSConfig, "ials", p)),
     "ease": lambda p: EaseTrainer(config_from(EaseConfig, "ease", p)),
     "transitions": lambda p: TransitionsTrainer(config_from(TransitionsConfig, "transitions", p)),
-    "history_tower": _history_tower,
+    "history_tower": _neural("history_tower", TowerConfig, "tower", "TowerTrainer"),
+    "neumf": _neural("neumf", NeuMFConfig, "neumf", "NeuMFTrainer"),
+    "lightgcn": _neural("lightgcn", LightGCNConfig, "lightgcn", "LightGCNTrainer"),
+    "sasrec": _neural("sasrec", SASRecConfig, "sasrec", "SASRecTrainer"),
+    "two_tower": _neural("two_tower", TwoTowerConfig, "two_tower", "TwoTowerTrainer"),
 }
 
 

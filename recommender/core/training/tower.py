@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from recommender.core.data import Interactions
 from recommender.core.models.base import Model, Params
 from recommender.core.models.tower import HistoryTower, TowerConfig
 from recommender.core.training.base import FitOptions
+from recommender.core.training.debias import event_weights
 from recommender.core.training.loop import Fitting, fit_epochs
-from recommender.core.training.softmax import full_cross_entropy, sampled_cross_entropy
+from recommender.core.training.sequences import decay_band, segments
+from recommender.core.training.softmax import CatalogueLoss
 
 TARGETS = 32  # targets a segment
 CONTEXT = 48  # past items that a target sees at most, plus those of its own segment
@@ -65,23 +67,18 @@ class _TowerFitting(Fitting[HistoryTower]):
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
         )
-        self.decays = torch.stack([decay_band(h) for h in config.half_lives]).to(self.device)
-        self.sampled = n > max(config.full_softmax_items, config.negatives)
-        self.popularity = (counts + 1) ** 0.75
-        self.popularity /= self.popularity.sum()
+        bands = [decay_band(h, CONTEXT, TARGETS) for h in config.half_lives]
+        self.decays = torch.stack(bands).to(self.device)
+        self.over_catalogue = CatalogueLoss(
+            interactions.item_counts, config.full_softmax_items, config.negatives
+        )
+        self.counted = event_weights(interactions, config.debias)
 
     def epoch(self) -> float:
         """Mean loss of one pass over all targets, in a fresh order of ties and segments."""
-        rows, weights = self._segments()
-        order = self.rng.permutation(len(rows))
-        per_step = max(1, self.config.batch // TARGETS)
         losses = []
-        for start in range(0, len(order), per_step):
-            chosen = order[start : start + per_step]
-            loss = self._loss(
-                torch.from_numpy(rows[chosen]).to(self.device),
-                torch.from_numpy(weights[chosen]).to(self.device),
-            )
+        for rows, weights, counted in self._batches():
+            loss = self._loss(rows, weights, counted)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
@@ -101,23 +98,27 @@ class _TowerFitting(Fitting[HistoryTower]):
             found,
         )
 
-    def _segments(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Item rows and weights [segments, CONTEXT + TARGETS], padded at the left and right."""
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Item rows, weights of the past and of the targets, a step of segments at a time."""
         x, n = self.interactions, len(self.interactions.items)
-        times = np.zeros(len(x)) if x.times is None else x.times
-        order = np.lexsort((self.rng.random(len(x)), times, x.user_rows))
-        lengths = np.diff(x.indptr)
-        pieces = -(-np.maximum(lengths - 1, 0) // TARGETS)  # the first event is no target
-        users = np.repeat(np.arange(len(lengths)), pieces)
-        nth = np.arange(len(users)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-        first = x.indptr[users] + 1 + nth * TARGETS - CONTEXT
-        slots = first[:, None] + np.arange(CONTEXT + TARGETS)
-        inside = (slots >= x.indptr[users][:, None]) & (slots < x.indptr[users + 1][:, None])
-        places = order[np.where(inside, slots, 0)] if len(x) else np.zeros_like(slots)
-        rows = np.where(inside, x.item_rows[places], n).astype(np.int64)
-        return rows, np.where(inside, x.weights[places], 0).astype(np.float32)
+        events = segments(x, self.rng, CONTEXT, TARGETS)
+        order = self.rng.permutation(len(events))
+        per_step = max(1, self.config.batch // TARGETS)
+        for start in range(0, len(order), per_step):
+            chosen = events[order[start : start + per_step]]
+            real = chosen >= 0
+            rows = np.where(real, x.item_rows[chosen], n).astype(np.int64)
+            weights = np.where(real, x.weights[chosen], np.float32(0))
+            counted = None
+            if self.counted is not None:
+                counted = torch.from_numpy(self.counted[chosen[:, CONTEXT:]]).to(self.device)
+            yield (
+                torch.from_numpy(rows).to(self.device),
+                torch.from_numpy(weights).to(self.device),
+                counted,
+            )
 
-    def _loss(self, rows: Tensor, weights: Tensor) -> Tensor:
+    def _loss(self, rows: Tensor, weights: Tensor, counted: Tensor | None) -> Tensor:
         n = len(self.interactions.items)
         kept = torch.rand(rows.shape, generator=self.generator).to(self.device)
         shown = weights * (kept >= self.config.dropout)
@@ -129,24 +130,6 @@ class _TowerFitting(Fitting[HistoryTower]):
         targets = rows[:, CONTEXT:].reshape(-1)
         real = targets < n
         flat = torch.as_tensor(users).reshape(len(targets), -1)[real]
+        each = None if counted is None else counted.reshape(-1)[real]
         outputs, bias = self.parameters["outputs"], self.parameters["bias"]
-        if not self.sampled:
-            return full_cross_entropy(flat, outputs, bias, targets[real])
-        drawn = self.rng.choice(n, self.config.negatives, p=self.popularity)
-        expected = np.log(self.popularity * self.config.negatives).astype(np.float32)
-        return sampled_cross_entropy(
-            flat,
-            outputs,
-            bias,
-            targets[real],
-            torch.from_numpy(drawn).to(self.device),
-            torch.from_numpy(expected).to(self.device),
-        )
-
-
-def decay_band(half_life: float) -> Tensor:
-    """[TARGETS, CONTEXT + TARGETS]: the weight of each slot before each target, 0 after it."""
-    target = torch.arange(TARGETS)[:, None] + CONTEXT
-    age = target - 1 - torch.arange(CONTEXT + TARGETS)[None, :]
-    weight = torch.exp2(-age / half_life) if half_life > 0 else torch.ones(age.shape)
-    return torch.where(age >= 0, weight, torch.zeros(()))
+        return self.over_catalogue(flat, outputs, bias, targets[real], each, self.rng)

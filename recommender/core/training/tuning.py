@@ -8,16 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from recommender.core.data import Interactions
+from recommender.core.data import Float64, Interactions
 from recommender.core.errors import BadParams, TrainingDiverged
+from recommender.core.matrix import SPACE as MATRIX_SPACE
 from recommender.core.metrics import mean_gain
+from recommender.core.preparing import MATRIX, Preparation, earlier, without_matrix
 from recommender.core.training.auto import ENOUGH_USERS, validation_split
 from recommender.core.training.base import FitOptions
 from recommender.core.training.registry import make_trainer
 
+MATRIX_SHARE = 0.5  # of the draws that weigh events; the others take every pair for 1
 SPACES: dict[str, dict[str, tuple[float, ...]]] = {
     "popular": {"half_life_days": (0, 3, 7, 14, 30, 60, 120, 365)},
     "recent": {"half_life_days": (1, 2, 3, 5, 7, 14, 21)},
+    "item_knn": {"neighbours": (20, 50, 100, 200, 400), "regularization": (0, 5, 10, 30)},
     "ials": {
         "factors": (16, 32, 64, 96),
         "alpha": (0.5, 1, 2, 5, 10, 20, 40),
@@ -36,6 +40,21 @@ SPACES: dict[str, dict[str, tuple[float, ...]]] = {
         "window": (3, 5, 10, 20),
         "decay": (0.5, 0.7, 0.8, 0.9),
     },
+    "user_knn": {
+        "neighbours": (50, 100, 200, 400),
+        "shrink": (0, 5, 10, 30),
+        "idf_power": (0, 0.5, 1.0),
+        "half_life": (0, 4, 8, 16),
+    },
+    "session_knn": {
+        "neighbours": (100, 200, 400, 800),
+        "half_life": (1, 2, 4, 8),
+        "step_half_life": (1, 2, 4, 8, 16),
+        "backward": (0, 0.3, 0.6, 1),
+        "idf_power": (0, 0.5, 1.0),
+        "length_power": (0, 0.25, 0.5),
+        "half_life_days": (0, 30, 90),
+    },
     "history_tower": {
         "factors": (32, 64, 96),
         "learning_rate": (0.002, 0.003, 0.005, 0.01),
@@ -43,7 +62,35 @@ SPACES: dict[str, dict[str, tuple[float, ...]]] = {
         "dropout": (0, 0.1, 0.2, 0.4),
         "batch": (256, 512, 1024),
     },
-    "mf": {"factors": (16, 32, 64), "regularization": (5, 8, 12, 15, 20)},
+    "neumf": {
+        "factors": (16, 32, 64),
+        "learning_rate": (0.002, 0.005, 0.01),
+        "weight_decay": (0, 0.02, 0.1),
+        "negatives": (8, 16, 32),
+        "half_life": (0, 4, 8, 16),
+    },
+    "lightgcn": {
+        "factors": (32, 64, 96),
+        "layers": (1, 2),
+        "learning_rate": (0.003, 0.01, 0.03),
+        "weight_decay": (0, 0.05, 0.2),
+        "half_life": (0, 4, 8, 16),
+    },
+    "sasrec": {
+        "factors": (32, 64, 96),
+        "blocks": (1, 2),
+        "learning_rate": (0.001, 0.002, 0.004),
+        "weight_decay": (0, 0.02, 0.1),
+        "dropout": (0.2, 0.3, 0.5),
+    },
+    "two_tower": {
+        "factors": (32, 64, 96),
+        "learning_rate": (0.002, 0.005, 0.01),
+        "weight_decay": (0, 0.02, 0.1),
+        "dropout": (0, 0.2, 0.4),
+        "id_dropout": (0.1, 0.3, 0.5),
+    },
+    "mf": {"factors": (4, 6, 8, 12), "iterations": (80, 160, 320)},
     "concat_linear": {"learning_rate": (0.003, 0.01, 0.03), "epochs": (5, 10, 20)},
 }
 
@@ -54,11 +101,15 @@ def tuned(
     interactions: Interactions,
     trials: int,
     options: FitOptions,
+    preparation: Preparation | None = None,
+    until: Float64 | None = None,
 ) -> dict[str, Any]:
     """`params` with the best of `trials` draws for whatever they leave open; seeded.
 
-    The first trial is the defaults. BadParams for a model without a search space (`auto` chooses
-    by itself) or when no user can be held out.
+    The first trial is the defaults. Where the events behind `interactions` are at hand, half of
+    the draws weigh them by a drawn interaction matrix; no event after `until` is looked at.
+    BadParams for a model without a search space (`auto` chooses by itself) or when no user can
+    be held out.
     """
     if name not in SPACES:
         raise BadParams(f"{name} cannot be tuned; models that can: {', '.join(SPACES)}")
@@ -68,16 +119,22 @@ def tuned(
     metric, k = ("ndcg", 10) if interactions.times is not None else ("recall", 20)
     rng = np.random.default_rng(options.seed)
     told = replace(options, held=split.held, on_progress=None, checkpoint_dir=None)
+    preparation = preparation or Preparation()
     best, best_value = dict(params), -1.0
     for trial in range(trials):
-        drawn = {key: _drawn(rng, choices) for key, choices in SPACES[name].items() if trial}
+        drawn: dict[str, Any] = {
+            key: _drawn(rng, choices) for key, choices in SPACES[name].items() if trial
+        }
+        if trial and preparation.log is not None and rng.random() < MATRIX_SHARE:
+            drawn[MATRIX] = {key: _drawn(rng, choices) for key, choices in MATRIX_SPACE.items()}
         tried = {**drawn, **params}
+        train = preparation.weighed(split.train, tried, earlier(until, split.until))
         try:
-            model = make_trainer(name, tried).fit(split.train, told)
+            model = make_trainer(name, without_matrix(tried)).fit(train, told)
         except TrainingDiverged:
             value = -1.0  # a divergent draw is simply not the best one
         else:
-            value = mean_gain(model, split.train, split.held, k, metric)
+            value = mean_gain(model, train, split.held, k, metric)
         options.tell(trial + 1, trials, {f"{metric}@{k}": value})
         if value > best_value:
             best, best_value = tried, value

@@ -8,7 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from recommender.config import cleaning_config
 from recommender.core.errors import CoreError
+from recommender.evaluation_page import page
+from recommender.words import cleaning_lines
 
 REPORTED = 20
 
@@ -29,11 +32,17 @@ class Command(BaseCommand):
         parser.add_argument("--json", metavar="FILE")
         parser.add_argument("--params", default="{}", metavar="JSON")
         parser.add_argument("--tune", type=int, default=0, metavar="N")
+        parser.add_argument("--html", metavar="FILE", help="一页自包含的对比表和图")
+        parser.add_argument("--clean", action="store_true", help="训练前先清洗训练部分的行为")
+        parser.add_argument(
+            "--transfer", action="store_true", help="只学过一类课程的用户，另一类排得如何"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         # here, not at the top: listing the commands must not load torch
         from recommender.core.offline import evaluate_folder, parsed_params  # noqa: PLC0415
         from recommender.core.training.base import FitOptions  # noqa: PLC0415
+        from recommender.core.transfer import Transfer  # noqa: PLC0415
 
         try:
             result, dataset = evaluate_folder(
@@ -43,15 +52,26 @@ class Command(BaseCommand):
                 k=options["k"],
                 params=parsed_params(options["params"]),
                 tune=options["tune"],
+                clean=cleaning_config() if options["clean"] else None,
+                between_kinds=options["transfer"],
                 options=FitOptions(seed=checked_seed(options["seed"])),
             )
             text = json.dumps(result, ensure_ascii=False, indent=2)
             if options["json"]:
                 Path(options["json"]).write_text(text + "\n", encoding="utf-8")
+            if options["html"]:
+                results = result if isinstance(result, list) else [result]
+                Path(options["html"]).write_text(page(results), encoding="utf-8")
         except (CoreError, OSError) as why:
             raise CommandError(str(why)) from why
         for line in dataset.report.sentences(REPORTED):
             self.stderr.write(line)
+        first = result[0] if isinstance(result, list) else result
+        if "cleaning" in first:
+            for line in cleaning_lines(first["cleaning"]):
+                self.stderr.write(line)
+        for told in result.get("transfer", ()) if isinstance(result, dict) else ():
+            self.stderr.write(Transfer(**told).sentence())
         if not options["json"]:
             self.stdout.write(text)
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from recommender.config import cleaning_config
 from recommender.core.errors import CoreError
 from recommender.management.commands.evaluate import REPORTED, checked_seed
+from recommender.words import cleaning_lines
 
 
 class Command(BaseCommand):
@@ -26,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--params", default="{}", metavar="JSON")
         parser.add_argument("--tune", type=int, default=0, metavar="N")
         parser.add_argument("--rate", metavar="PAIRS.csv")
+        parser.add_argument("--clean", action="store_true", help="训练前先清洗行为数据")
 
     def handle(self, *args: Any, **options: Any) -> None:
         # here, not at the top: listing the commands must not load torch
@@ -33,6 +36,7 @@ class Command(BaseCommand):
         from recommender.core.training.base import FitOptions  # noqa: PLC0415
 
         fit = FitOptions(seed=checked_seed(options["seed"]))
+        report = None
         try:
             params = offline.parsed_params(options["params"])
             folder, out, model = options["dataset"], options["out"], options["model"]
@@ -41,16 +45,20 @@ class Command(BaseCommand):
                     folder, options["rate"], out, model=model, params=params, options=fit
                 )
             else:
-                dataset = offline.recommend_folder(
+                dataset, report = offline.recommend_folder(
                     folder,
                     out,
                     model=model,
                     k=options["k"],
                     params=params,
                     tune=options["tune"],
+                    clean=cleaning_config() if options["clean"] else None,
                     options=fit,
                 )
         except CoreError as why:
             raise CommandError(str(why)) from why
         for line in dataset.report.sentences(REPORTED):
             self.stderr.write(line)
+        if report is not None:
+            for line in cleaning_lines(report.as_json()):
+                self.stderr.write(line)

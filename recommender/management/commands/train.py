@@ -14,10 +14,12 @@ from tqdm import tqdm
 from recommender.models import TrainingRun
 from recommender.selectors import run_following
 from recommender.tasks import queue_training
+from recommender.words import cleaning_lines
 
 POLL_SECONDS = 0.5
 HINT_SECONDS = 20.0
 TELL_SECONDS = 15.0  # between lines where there is no terminal for a bar
+GOOD = (TrainingRun.Status.SUCCEEDED, TrainingRun.Status.SHADOWED)
 SHOWN = ("hr@10", "ndcg@10", "mrr@10", "recall@20", "coverage@10")
 
 
@@ -27,6 +29,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model", default="auto", help="a model's name, or auto")
         parser.add_argument("--params", default="{}", help="the model's parameters as JSON")
+        parser.add_argument(
+            "--shadow", action="store_true", help="publish beside the serving model, not for it"
+        )
         parser.add_argument("--wait", action="store_true", help="follow the run to its end")
         parser.add_argument(
             "--timeout", type=float, default=6 * 3600, help="seconds that --wait waits at most"
@@ -34,7 +39,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         params = _params(options["params"])
-        run = queue_training(model=options["model"], params=params, reason=_("命令行"))
+        publish = TrainingRun.Publish.SHADOW if options["shadow"] else TrainingRun.Publish.PROMOTE
+        run = queue_training(
+            model=options["model"], params=params, reason=_("命令行"), publish=publish
+        )
         self.stdout.write(_("训练任务 #%(run)s 已排队。") % {"run": run.pk})
         if not options["wait"]:
             return
@@ -45,7 +53,7 @@ class Command(BaseCommand):
                 _("已停止等待，训练任务 #%(run)s 仍会进行。") % {"run": run.pk}
             ) from None
         self._report(run)
-        if run.status != TrainingRun.Status.SUCCEEDED:
+        if run.status not in GOOD:
             raise CommandError(
                 _("训练任务 #%(run)s %(status)s：%(why)s")
                 % {"run": run.pk, "status": run.get_status_display(), "why": _why(run)}
@@ -76,7 +84,9 @@ class Command(BaseCommand):
         facts = {"u": run.n_users, "i": run.n_items, "n": run.n_interactions}
         self.stdout.write(_("数据：%(u)s 位学员，%(i)s 门课程，%(n)s 条行为。") % facts)
         rows = [(_("新模型"), run.metrics), (_("线上模型"), run.baseline_metrics)]
-        rows.append((_("热门榜"), run.popular_metrics))
+        rows += [(_("近邻基线"), run.knn_metrics), (_("热门榜"), run.popular_metrics)]
+        for line in cleaning_lines(run.cleaning):
+            self.stdout.write(f"  {line}")
         self.stdout.write("".join(f"{name:>13}" for name in ("", *SHOWN)))
         for name, metrics in rows:
             if metrics:
@@ -97,6 +107,8 @@ class Command(BaseCommand):
             self.stdout.write(f"  {mark} {check['text']}")
         if run.status == TrainingRun.Status.SUCCEEDED:
             self.stdout.write(_("已上线：%(version)s") % {"version": run.version})
+        elif run.status == TrainingRun.Status.SHADOWED:
+            self.stdout.write(_("已作为影子发布：%(version)s") % {"version": run.version})
         else:
             self.stdout.write(_("未上线，线上模型不变。"))
 

@@ -1,17 +1,17 @@
-"""Training runs, model versions, what each feed showed, and operators' rules for it."""
+"""Training runs, model versions, which of them serves, and how a shadow compares."""
 
 from __future__ import annotations
 
-import uuid
 from typing import ClassVar
 
 from django.conf import settings
-from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from kernel import clock
+
+NOTHING = models.Value({}, models.JSONField())
 
 
 class TrainingRun(models.Model):
@@ -25,14 +25,49 @@ class TrainingRun(models.Model):
         QUEUED = "queued", _("排队中")
         RUNNING = "running", _("训练中")
         SUCCEEDED = "succeeded", _("已上线")
+        SHADOWED = "shadowed", _("影子运行")
         REJECTED = "rejected", _("未通过评估")
+        DIVERGED = "diverged", _("训练发散")
         FAILED = "failed", _("失败")
+
+    class Trigger(models.TextChoices):
+        SCHEDULE = "schedule", _("定时")
+        DRIFT = "drift", _("漂移")
+        DEMAND = "demand", _("人工")
+
+    class Publish(models.TextChoices):
+        PROMOTE = "promote", _("通过后上线")
+        SHADOW = "shadow", _("通过后影子运行")
 
     status = models.CharField(_("状态"), max_length=12, choices=Status, default=Status.QUEUED)
     model_name = models.CharField(_("模型"), max_length=60, default="auto")
     params = models.JSONField(_("参数"), default=dict, blank=True)
     seed = models.IntegerField(_("随机种子"), default=0)
+    trigger = models.CharField(
+        _("触发"),
+        max_length=12,
+        choices=Trigger,
+        default=Trigger.DEMAND,
+        db_default=Trigger.DEMAND,
+    )
+    publish = models.CharField(
+        _("发布"),
+        max_length=12,
+        choices=Publish,
+        default=Publish.PROMOTE,
+        db_default=Publish.PROMOTE,
+    )
     reason = models.CharField(_("原因"), max_length=200, blank=True)
+    resumes = models.ForeignKey(
+        "self",
+        verbose_name=_("接续"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text=_("进程中断的任务；从它的检查点继续"),
+    )
+    attempt = models.PositiveSmallIntegerField(_("第几次尝试"), default=1, db_default=1)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("发起人"),
@@ -48,12 +83,14 @@ class TrainingRun(models.Model):
     metrics = models.JSONField(_("评估指标"), default=dict, blank=True)
     baseline_metrics = models.JSONField(_("线上模型指标"), default=dict, blank=True)
     popular_metrics = models.JSONField(_("热门榜指标"), default=dict, blank=True)
+    knn_metrics = models.JSONField(_("近邻基线指标"), default=dict, db_default=NOTHING, blank=True)
     gate = models.JSONField(_("上线检查"), default=list, blank=True)
     n_users = models.IntegerField(_("用户数"), default=0)
     n_items = models.IntegerField(_("课程数"), default=0)
     n_interactions = models.BigIntegerField(_("行为数"), default=0)
     data_hash = models.CharField(_("数据指纹"), max_length=64, blank=True)
     code_version = models.CharField(_("代码版本"), max_length=64, blank=True)
+    lineage = models.JSONField(_("来历"), default=dict, db_default=NOTHING, blank=True)
     version = models.CharField(_("产出版本"), max_length=64, blank=True)
     error = models.TextField(_("错误"), blank=True)
     lease = models.UUIDField(_("租约"), null=True, blank=True, editable=False)
@@ -111,6 +148,9 @@ class ModelVersion(models.Model):
     )
     created_at = models.DateTimeField(_("发布时间"), default=clock.now)
     promoted_at = models.DateTimeField(_("上线时间"), null=True, blank=True)
+    shadowed_at = models.DateTimeField(
+        _("影子开始"), null=True, blank=True, help_text=_("有值时与线上模型对比打分，不影响学员")
+    )
 
     class Meta:
         verbose_name = _("模型版本")
@@ -158,122 +198,40 @@ class ServingPointer(models.Model):
         return str(self.version_id)
 
 
-class FeedRequest(models.Model):
-    """What one feed request ranked, for paging, credit and off-policy estimates.
+class ShadowComparison(models.Model):
+    """A shadow beside the serving model on the same learners' next new courses.
 
-    `items`, `scores` and `propensities` are parallel, best first; the first `served` of them
-    have been sent so far.
+    Both rank all courses the learner had not touched, from what was known before the event; both
+    were trained before `since`. Means over `users` learners.
     """
 
-    request_id = models.UUIDField(_("请求编号"), primary_key=True, default=uuid.uuid4)
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        verbose_name=_("学员"),
-        on_delete=models.CASCADE,
-        related_name="+",
-        db_index=False,
+    version = models.ForeignKey(
+        ModelVersion, verbose_name=_("影子版本"), on_delete=models.CASCADE, related_name="+"
     )
-    surface = models.CharField(_("场景"), max_length=16)
-    course_id = models.BigIntegerField(_("当前课程"), null=True, blank=True)
-    model_name = models.CharField(_("模型"), max_length=60)
-    model_version = models.CharField(_("模型版本"), max_length=64, blank=True)
-    personalised = models.BooleanField(_("个性化"))
-    experiment = models.JSONField(_("实验"), default=dict, blank=True)
-    items = ArrayField(models.BigIntegerField(), verbose_name=_("课程"), default=list)
-    codes = ArrayField(models.SmallIntegerField(), verbose_name=_("来源"), default=list)
-    scores = ArrayField(models.FloatField(), verbose_name=_("得分"), default=list)
-    propensities = ArrayField(models.FloatField(), verbose_name=_("曝光概率"), default=list)
-    served = models.SmallIntegerField(_("已下发"), default=0)
+    against = models.ForeignKey(
+        ModelVersion, verbose_name=_("线上版本"), on_delete=models.CASCADE, related_name="+"
+    )
+    since = models.DateTimeField(_("开始"))
+    until = models.DateTimeField(_("结束"))
+    users = models.PositiveIntegerField(_("学员数"))
+    overlap = models.FloatField(_("前十重合"))
+    ndcg = models.FloatField(_("影子 NDCG@10"))
+    against_ndcg = models.FloatField(_("线上 NDCG@10"))
+    hit_rate = models.FloatField(_("影子 HR@10"))
+    against_hit_rate = models.FloatField(_("线上 HR@10"))
+    p95_ms = models.FloatField(_("影子打分毫秒"))
+    against_p95_ms = models.FloatField(_("线上打分毫秒"))
     created_at = models.DateTimeField(_("时间"), default=clock.now)
 
     class Meta:
-        verbose_name = _("推荐记录")
-        verbose_name_plural = _("推荐记录")
-        ordering: ClassVar = ["-created_at"]
-        indexes: ClassVar = [
-            models.Index(F("user"), F("created_at").desc(), name="feedrequest_user_recent")
-        ]
-
-    def __str__(self) -> str:
-        return str(self.request_id)
-
-
-class FeedRule(models.Model):
-    """An operator's rule for feeds: pin, boost, bury or exclude a course, category or creator."""
-
-    class Action(models.TextChoices):
-        PIN = "pin", _("置顶")
-        BOOST = "boost", _("加权")
-        BURY = "bury", _("降权")
-        EXCLUDE = "exclude", _("屏蔽")
-
-    class Target(models.TextChoices):
-        COURSE = "course", _("课程")
-        CATEGORY = "category", _("分类")
-        CREATOR = "creator", _("创作者")
-
-    class Surface(models.TextChoices):
-        ALL = "", _("全部场景")
-        HOME = "home", _("首页")
-        COURSE = "course", _("课程页")
-        CHECKOUT = "checkout", _("结算页")
-        AFTER_LESSON = "after_lesson", _("学完之后")
-
-    action = models.CharField(_("动作"), max_length=8, choices=Action)
-    target = models.CharField(_("对象"), max_length=10, choices=Target, default=Target.COURSE)
-    target_id = models.BigIntegerField(_("对象编号"))
-    surface = models.CharField(
-        _("场景"), max_length=16, choices=Surface, blank=True, default=Surface.ALL
-    )
-    position = models.PositiveSmallIntegerField(
-        _("位置"), default=1, help_text=_("仅用于置顶：从 1 开始的位置")
-    )
-    strength = models.FloatField(
-        _("力度"), default=0.2, help_text=_("仅用于加权与降权：0 到 1，1 表示移到最前或最后")
-    )
-    starts_at = models.DateTimeField(_("开始时间"), null=True, blank=True)
-    ends_at = models.DateTimeField(_("结束时间"), null=True, blank=True)
-    active = models.BooleanField(_("启用"), default=True)
-    note = models.CharField(_("备注"), max_length=200, blank=True)
-
-    class Meta:
-        verbose_name = _("推荐规则")
-        verbose_name_plural = _("推荐规则")
+        verbose_name = _("影子对比")
+        verbose_name_plural = _("影子对比")
         ordering: ClassVar = ["-pk"]
         constraints: ClassVar = [
-            models.CheckConstraint(
-                condition=Q(strength__gte=0) & Q(strength__lte=1), name="feed_rule_strength_share"
-            ),
-            models.CheckConstraint(
-                condition=Q(position__gte=1), name="feed_rule_position_from_one"
-            ),
-            models.CheckConstraint(
-                condition=Q(starts_at__isnull=True)
-                | Q(ends_at__isnull=True)
-                | Q(ends_at__gt=F("starts_at")),
-                name="feed_rule_ends_after_start",
-            ),
+            models.UniqueConstraint(
+                fields=["version", "against", "since"], name="shadow_window_once"
+            )
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_action_display()} {self.get_target_display()} {self.target_id}"
-
-
-class TagDeletion(models.Model):
-    """A tag the learner took out of their portrait: courses with it no longer speak for them."""
-
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, verbose_name=_("学员"), on_delete=models.CASCADE, related_name="+"
-    )
-    tag = models.CharField(_("标签"), max_length=80)
-    created_at = models.DateTimeField(_("时间"), default=clock.now)
-
-    class Meta:
-        verbose_name = _("已删除的兴趣标签")
-        verbose_name_plural = _("已删除的兴趣标签")
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["user", "tag"], name="tag_deleted_once_per_user")
-        ]
-
-    def __str__(self) -> str:
-        return self.tag
+        return f"{self.version_id} / {self.against_id}"

@@ -1,0 +1,5 @@
+"""The recommender's pages for operators, by subject."""
+
+from recommender.admin import batches, feeds, training
+
+__all__ = ["batches", "feeds", "training"]

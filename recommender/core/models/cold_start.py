@@ -1,0 +1,114 @@
+"""Any model, for items that nobody has taken and for users who have taken nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.core.data import Float32, History, IdMap, Int32
+from recommender.core.models.base import Arrays, Model, Params, nearest
+
+
+@dataclass(frozen=True, eq=False)
+class ColdStart(Model):
+    """The base model's scores, carried over to items without interactions by their content.
+
+    A ridge regression of the user's scores on the features of the items that have interactions
+    answers for those that have none; it is linear in the scores, so one matrix serves everybody.
+    A user without history gets what people with the same labels take.
+    """
+
+    name: ClassVar[str] = "cold_start"
+
+    items: IdMap
+    base: Model
+    features: Float32  # [items, width], less the mean of the warm ones; width 0 without content
+    solved: Float32  # [width, warm], the ridge regression: features · solved · scores
+    warm: Int32  # rows of the items with interactions
+    cold: Int32  # and of those without
+    labels: IdMap  # interests and channels that people told
+    segments: NDArray[np.floating[Any]]  # [labels, items], float16: score for one label
+
+    def score_one(self, history: History) -> Float32:
+        told = self._told(history)
+        if told is not None:
+            return told
+        scores = self.base.score_one(history)
+        if len(self.cold) and self.features.shape[1]:
+            known = scores[self.warm]
+            mean = known.mean(dtype=np.float32)
+            scores[self.cold] = mean + self.features[self.cold] @ (self.solved @ (known - mean))
+        return scores
+
+    def contributions(self, history: History, item_rows: Int32) -> Float32:
+        """The base model's; those of a cold item are regressed as its score is."""
+        part = np.array(self.base.contributions(history, item_rows))
+        asked = np.isin(item_rows, self.cold)
+        if asked.any() and self.features.shape[1]:
+            known = self.base.contributions(history, self.warm)
+            mean = known.mean(axis=0, dtype=np.float32)
+            part[asked] = mean + self.features[item_rows[asked]] @ (self.solved @ (known - mean))
+        return part
+
+    def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
+        """The base model's neighbours; of a cold item those with the most alike content."""
+        rows, scores = self.base.similar(item_rows, k)
+        alone = np.isin(item_rows, self.cold)
+        if alone.any() and self.features.shape[1]:
+            rows, scores = np.array(rows), np.array(scores)
+            rows[alone], scores[alone] = nearest(self.features, item_rows[alone], k)
+        return rows, scores
+
+    def arrays(self) -> Arrays:
+        own = {
+            "features": self.features,
+            "solved": self.solved,
+            "warm": self.warm,
+            "cold": self.cold,
+            "segments": self.segments,
+        }
+        own |= {f"labels.{name}": array for name, array in self.labels.arrays().items()}
+        return own | {f"base.{name}": array for name, array in self.base.arrays().items()}
+
+    def params(self) -> Params:
+        return {"base": {"name": self.base.name, "params": self.base.params()}}
+
+    def facts(self) -> Params:
+        return {**self.base.facts(), "cold_items": len(self.cold), "labels": len(self.labels)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], params: Params, items: IdMap) -> Self:
+        # here, not at the top: the registry names this class
+        from recommender.core.models.registry import model_class  # noqa: PLC0415
+
+        told = params["base"]
+        base = model_class(told["name"]).from_arrays(_under("base.", arrays), told["params"], items)
+        return cls(
+            items,
+            base,
+            features=arrays["features"],
+            solved=arrays["solved"],
+            warm=arrays["warm"],
+            cold=arrays["cold"],
+            labels=IdMap(**_under("labels.", arrays)),
+            segments=arrays["segments"],
+        )
+
+    def _told(self, history: History) -> Float32 | None:
+        """Scores from labels alone; None with a history or without a known label."""
+        if not history.labels or history.known(len(self.items)).any():
+            return None
+        rows = self.labels.rows(history.labels)
+        rows = rows[rows >= 0]
+        if not len(rows):
+            return None
+        mean: Float32 = self.segments[rows].mean(axis=0, dtype=np.float32)
+        return mean
+
+
+def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}

@@ -1,0 +1,214 @@
+"""Neighbours among users: what people with a past like this one took.
+
+The training histories are the model; a new user or event needs no training.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.core.data import Float32, History, IdMap, Int32
+from recommender.core.models.base import Arrays, Model, Params, over_history
+from recommender.core.models.neighbours import PRIOR
+from recommender.core.models.pasts import Int64, Pasts
+from recommender.core.models.recency import recency
+from recommender.core.serving import top_k
+
+NEWEST = 200  # past items of the user at hand that are looked up
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class UserKNNConfig:
+    """r̂(u, j) = Σ_v s(u, v) · y(v, j) / Σ_v s(u, v) (Herlocker et al. 1999)."""
+
+    neighbours: int = 200
+    shrink: float = 10.0  # s is scaled by common / (common + shrink)
+    idf_power: float = 1.0  # rare items say more about taste; 0: all the same
+    half_life: float = 8.0  # events; discounts older items of the user at hand
+    takers: int = 2000  # of one item that are looked at; a seeded sample of more
+
+
+@dataclass(frozen=True)
+class SessionKNNConfig:
+    """Sequence- and time-aware neighbourhood: STAN (Garg et al., SIGIR 2019)."""
+
+    neighbours: int = 400
+    half_life: float = 2.0  # events; how much an older item of the user at hand still counts
+    step_half_life: float = 4.0  # events between a candidate and the match in the neighbour's past
+    backward: float = 0.3  # of a candidate that the neighbour took before the match
+    idf_power: float = 1.0
+    length_power: float = 0.25  # neighbours with long pasts match everything: divide by this power
+    half_life_days: float = 0.0  # between the two users' last events; 0: time apart plays no part
+    takers: int = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class _Neighbourhood(Model):
+    items: IdMap
+    pasts: Pasts
+    rarity: Float32  # [items], log(users / takers) to the power of the config
+    lengths: Float32  # [users], what a neighbour's similarity is divided by
+    popularity: Float32  # [items], log counts over their largest
+
+    @abstractmethod
+    def _matching(self) -> tuple[int, float]:
+        """How many neighbours, and the half-life of the past items of the user at hand."""
+
+    @abstractmethod
+    def _trust(self, past: History, counted: Float32, users: Int32, common: Float32) -> Float32:
+        """[users], what the raw similarity of those with `common` shared items is scaled by."""
+
+    @abstractmethod
+    def _worth(self, past: History, users: Int32, similar: Float32) -> tuple[Int64, Float32]:
+        """Events of the neighbours and what each adds to its item's score."""
+
+    def score_one(self, history: History) -> Float32:
+        past = history.restricted(len(self.items))
+        scores = PRIOR * self.popularity
+        users, shares = self._shares(past)
+        if len(users):
+            events, worth = self._worth(past, users, shares.sum(axis=1))
+            summed = np.bincount(self.pasts.rows[events], worth, len(self.items))
+            scores += summed.astype(np.float32)
+        return scores
+
+    def contributions(self, history: History, item_rows: Int32) -> Float32:
+        """Exact: a row sums to the item's score less its share of PRIOR.
+
+        A neighbour's part is split by what each past item gave to the similarity.
+        """
+        past = history.restricted(len(self.items))
+        users, shares = self._shares(past)
+        part = np.zeros((len(item_rows), len(past)), np.float32)
+        if len(users):
+            similar = shares.sum(axis=1)
+            events, worth = self._worth(past, users, similar)
+            place = np.full(len(self.items), len(item_rows))
+            place[item_rows] = np.arange(len(item_rows))
+            asked = place[self.pasts.rows[events]]
+            owner = np.searchsorted(self._ends(users), np.arange(len(events)), side="right")
+            cells = asked * len(users) + owner
+            by_user = np.bincount(cells, worth, (len(item_rows) + 1) * len(users))
+            by_user = by_user.reshape(-1, len(users))[place[item_rows]]
+            part = (by_user @ (shares / similar[:, None])).astype(np.float32)
+        return over_history(history, len(self.items), part, len(item_rows))
+
+    def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
+        return self.pasts.together(item_rows, k)
+
+    def arrays(self) -> Arrays:
+        own = {"rarity": self.rarity, "lengths": self.lengths, "popularity": self.popularity}
+        return own | self.pasts.arrays()
+
+    def _ends(self, users: Int32) -> Int64:
+        ends: Int64 = np.cumsum(np.diff(self.pasts.starts)[users])
+        return ends
+
+    def _shares(self, past: History) -> tuple[Int32, Float32]:
+        """Neighbours [k], and what each past item adds to their similarity [k, history]."""
+        k, half_life = self._matching()
+        counted = past.weights * recency(past, half_life)
+        counted[:-NEWEST] = 0
+        rows = past.rows[-NEWEST:]
+        takers, events, owner = self.pasts.takers_of(rows)
+        each = (counted[-NEWEST:] * self.rarity[rows])[owner] * self.pasts.weights[events]
+        common = np.bincount(takers, minlength=self.pasts.n_users)
+        users = np.flatnonzero(common).astype(np.int32)
+        trust = self._trust(past, counted, users, common[users].astype(np.float32))
+        raw = np.bincount(takers, each, self.pasts.n_users)[users].astype(np.float32)
+        best = top_k(raw * trust, k)
+        best = best[raw[best] * trust[best] > 0]
+        users, trust = users[best], trust[best]
+        place = np.full(self.pasts.n_users, -1)
+        place[users] = np.arange(len(users))
+        near = place[takers] >= 0
+        cells = place[takers[near]] * len(past) + owner[near] + len(past) - len(rows)
+        shares = np.bincount(cells, each[near], len(users) * len(past))
+        return users, shares.reshape(len(users), len(past)).astype(np.float32) * trust[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class UserKNN(_Neighbourhood):
+    """Cosine between users over shared items, shrunk where few are shared."""
+
+    name: ClassVar[str] = "user_knn"
+
+    config: UserKNNConfig
+
+    def _matching(self) -> tuple[int, float]:
+        return self.config.neighbours, self.config.half_life
+
+    def _trust(self, past: History, counted: Float32, users: Int32, common: Float32) -> Float32:
+        own = np.sqrt(np.sum(counted**2 * self.rarity[past.rows])) + np.float32(1e-9)
+        trust: Float32 = common / (common + np.float32(self.config.shrink))
+        trust /= own * self.lengths[users]
+        return trust
+
+    def _worth(self, past: History, users: Int32, similar: Float32) -> tuple[Int64, Float32]:
+        events, owner = self.pasts.events_of(users)
+        worth = similar[owner] * self.pasts.weights[events]
+        return events, worth / (similar.sum() + np.float32(1e-9))
+
+    def params(self) -> Params:
+        return asdict(self.config)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], params: Params, items: IdMap) -> Self:
+        return cls(items, *_parts(arrays), UserKNNConfig(**params))
+
+
+@dataclass(frozen=True, eq=False)
+class SessionKNN(_Neighbourhood):
+    """Pasts that share this one's newest items, and there what stands close behind the match."""
+
+    name: ClassVar[str] = "session_knn"
+
+    config: SessionKNNConfig
+
+    def _matching(self) -> tuple[int, float]:
+        return self.config.neighbours, self.config.half_life
+
+    def _trust(self, past: History, counted: Float32, users: Int32, common: Float32) -> Float32:
+        near = np.float32(1) / self.lengths[users]
+        if self.config.half_life_days > 0 and past.times is not None and len(past):
+            apart = np.abs(past.times[-1] - self.pasts.newest[users]) / DAY_SECONDS
+            near = near * np.exp2(-apart / self.config.half_life_days).astype(np.float32)
+        return near
+
+    def _worth(self, past: History, users: Int32, similar: Float32) -> tuple[Int64, Float32]:
+        events, owner = self.pasts.events_of(users)
+        places = self.pasts.places[events]
+        if past.times is None or self.config.step_half_life <= 0:
+            return events, similar[owner] * self.pasts.weights[events]
+        # the match: where the neighbour took the newest item that both have
+        order = np.full(len(self.items), -1, np.int64)
+        order[past.rows] = np.arange(len(past))
+        newness = order[self.pasts.rows[events]]
+        last = np.full(len(users), -1, np.int64)
+        np.maximum.at(last, owner, newness)
+        at = np.zeros(len(users), np.float32)
+        match = newness == last[owner]
+        at[owner[match]] = places[match]
+        step = places - at[owner]
+        worth = similar[owner] * np.exp2(-np.abs(step) / np.float32(self.config.step_half_life))
+        worth *= np.where(step < 0, np.float32(self.config.backward), np.float32(1))
+        return events, worth * self.pasts.weights[events]
+
+    def params(self) -> Params:
+        return asdict(self.config)
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], params: Params, items: IdMap) -> Self:
+        return cls(items, *_parts(arrays), SessionKNNConfig(**params))
+
+
+def _parts(arrays: Mapping[str, NDArray[Any]]) -> tuple[Pasts, Float32, Float32, Float32]:
+    own = arrays["rarity"], arrays["lengths"], arrays["popularity"]
+    return Pasts.from_arrays(arrays), *own

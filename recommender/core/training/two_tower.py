@@ -1,0 +1,173 @@
+"""Fits the two towers: predict each next event from the content and the ids before it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from recommender.core.data import IdMap, Interactions
+from recommender.core.models.base import Model, Params
+from recommender.core.models.two_tower import TwoTower, TwoTowerConfig
+from recommender.core.training.base import FitOptions
+from recommender.core.training.content import item_features
+from recommender.core.training.debias import event_weights
+from recommender.core.training.loop import Fitting, fit_epochs
+from recommender.core.training.sequences import decay_band, segments
+from recommender.core.training.softmax import CatalogueLoss
+
+TARGETS = 32  # targets a segment
+CONTEXT = 48  # past items that a target sees at most, plus those of its own segment
+MOST_LABELS = 256
+LABELS_ALONE = 0.1  # of the targets see the labels and no past, as a new user does
+
+
+@dataclass(frozen=True)
+class TwoTowerTrainer:
+    name: ClassVar[str] = "two_tower"
+    config: TwoTowerConfig = field(default_factory=TwoTowerConfig)
+
+    def fit(self, interactions: Interactions, options: FitOptions) -> Model:
+        """The epoch with the best validation NDCG@10, or the last one without validation."""
+        c = self.config
+        if interactions.times is None:
+            c = replace(c, half_lives=(0.0,))
+        fitting = _TwoTowerFitting(c, interactions, options)
+        return fit_epochs(fitting, interactions, options, c.epochs, c.patience, repr(c))
+
+
+class _TwoTowerFitting(Fitting[TwoTower]):
+    def __init__(self, config: TwoTowerConfig, interactions: Interactions, options: FitOptions):
+        self.config, self.interactions = config, interactions
+        x, self.device = interactions, torch.device(options.device)
+        self.generator = torch.Generator().manual_seed(options.seed)
+        self.rng = np.random.default_rng(options.seed)
+        n, f = len(x.items), config.factors
+        features = item_features(x.table)
+        if features is None:
+            features = np.zeros((n, 0), np.float32)
+        self.features = torch.from_numpy(features).to(self.device)
+        self.cold = torch.from_numpy(x.item_counts == 0).to(self.device)
+        self.labels, told = _labels(x)
+        self.told = torch.from_numpy(told).to(self.device)
+        width = self.features.shape[1]
+        counts = x.item_counts
+        frequency = np.log((counts + 1) / (counts.sum() + n)).astype(np.float32)
+        usual = float(frequency[counts > 0].mean()) if (counts > 0).any() else 0.0
+
+        def drawn(*shape: int) -> Tensor:
+            return torch.randn(shape, generator=self.generator) * 0.1
+
+        tensors = {
+            "input_ids": drawn(n, f),
+            "output_ids": drawn(n, f),
+            "input_content": drawn(width, f),
+            "output_content": drawn(width, f),
+            "gates": torch.ones(len(config.half_lives), f) / len(config.half_lives),
+            "label_vectors": drawn(len(self.labels), f),
+            "bias_ids": torch.from_numpy(frequency - usual),
+            "bias_content": torch.zeros(width),
+            "bias": torch.full((1,), usual),
+        }
+        self.parameters = {k: t.to(self.device).requires_grad_() for k, t in tensors.items()}
+        free = {"bias_ids", "bias", "gates"}
+        groups: list[dict[str, Any]] = [
+            {"params": [p for k, p in self.parameters.items() if k not in free]},
+            {"params": [self.parameters[k] for k in sorted(free)], "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(
+            groups, lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        bands = [decay_band(h, CONTEXT, TARGETS) for h in config.half_lives]
+        self.decays = torch.stack(bands).to(self.device)
+        self.over_catalogue = CatalogueLoss(counts, config.full_softmax_items, config.negatives)
+        self.counted = event_weights(x, config.debias)
+
+    def epoch(self) -> float:
+        events = segments(self.interactions, self.rng, CONTEXT, TARGETS)
+        order = self.rng.permutation(len(events))
+        per_step = max(1, self.config.batch // TARGETS)
+        losses = []
+        for start in range(0, len(order), per_step):
+            loss = self._loss(events[order[start : start + per_step]])
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            losses.append(float(loss.detach()))
+        return float(np.mean(losses)) if losses else 0.0
+
+    def model(self, found: Params) -> TwoTower:
+        with torch.no_grad():
+            tables = self._tables((~self.cold).float()[:, None])
+        inputs, outputs, bias = (t.cpu().numpy().copy() for t in tables)
+        p = self.parameters
+        gates, vectors = (p[k].detach().cpu().numpy().copy() for k in ("gates", "label_vectors"))
+        return TwoTower(
+            self.config,
+            self.interactions.items,
+            inputs,
+            gates,
+            outputs,
+            bias,
+            self.labels,
+            vectors,
+            found,
+        )
+
+    def _tables(self, with_id: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Inputs, outputs and bias of every item; `with_id` [items, 1] is 0 for content alone."""
+        p = self.parameters
+        inputs = p["input_ids"] * with_id + self.features @ p["input_content"]
+        outputs = p["output_ids"] * with_id + self.features @ p["output_content"]
+        bias = p["bias"] + p["bias_ids"] * with_id[:, 0] + self.features @ p["bias_content"]
+        return inputs, outputs, bias
+
+    def _loss(self, events: NDArray[np.int64]) -> Tensor:
+        x, n, c = self.interactions, len(self.interactions.items), self.config
+        real = torch.from_numpy(events >= 0).to(self.device)
+        rows = torch.from_numpy(x.item_rows[events].astype(np.int64)).to(self.device)
+        weights = torch.from_numpy(x.weights[events]).to(self.device) * real
+        chance = torch.rand((n, 1), generator=self.generator).to(self.device)
+        rate = c.id_dropout if self.features.shape[1] else 0.0
+        inputs, outputs, bias = self._tables((chance >= rate).float())
+        shown = weights * (self._chance(rows.shape) >= c.dropout)
+        past: Tensor | float = 0.0
+        for gate, decay in zip(self.parameters["gates"], self.decays, strict=True):
+            summed = decay @ (inputs[rows] * shown[:, :, None])  # [b, TARGETS, factors]
+            total = shown @ decay.T  # [b, TARGETS]
+            past = past + gate * (summed / (total[:, :, None] + 1e-6))
+        users = torch.as_tensor(past)
+        if len(self.labels):
+            first = torch.from_numpy(x.user_rows[events[:, CONTEXT]].astype(np.int64))
+            known = self.told[first.to(self.device)] @ self.parameters["label_vectors"]
+            users = users * (self._chance(users.shape[:2]) >= LABELS_ALONE)[:, :, None]
+            users = users + known[:, None, :]
+        wanted = real[:, CONTEXT:]
+        each = None
+        if self.counted is not None:
+            each = torch.from_numpy(self.counted[events[:, CONTEXT:]]).to(self.device)[wanted]
+        return self.over_catalogue(
+            users[wanted], outputs, bias, rows[:, CONTEXT:][wanted], each, self.rng
+        )
+
+    def _chance(self, shape: torch.Size) -> Tensor:
+        return torch.rand(shape, generator=self.generator).to(self.device)
+
+
+def _labels(x: Interactions) -> tuple[IdMap, NDArray[np.float32]]:
+    """The commonest labels that people told, and [users, labels] rows that sum to 1 or 0."""
+    told = x.people.labels if x.people else [()] * len(x.users)
+    common = Counter(label for labels in told for label in set(labels)).most_common(MOST_LABELS)
+    names = IdMap.from_ids(label for label, _ in common)
+    shares = np.zeros((len(told), len(names)), np.float32)
+    for user, labels in enumerate(told):
+        rows = names.rows(sorted(set(labels)))
+        rows = rows[rows >= 0]
+        if len(rows):
+            shares[user, rows] = 1 / len(rows)
+    return names, shares

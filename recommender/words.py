@@ -1,0 +1,102 @@
+"""The recommender's figures in the operator's language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+
+def cause_words() -> dict[str, str]:
+    """Why the cleaning left events out."""
+    return {
+        "impossible_value": _("评分或观看比例超出范围"),
+        "creator_on_own_course": _("创作者给自己的课程"),
+        "bot": _("机器人：一天内上报过多"),
+        "burst": _("突发：一分钟内上报过多"),
+        "repeated": _("重复上报"),
+        "impossible_dwell": _("观看时长不可能达到"),
+        "outlier_rater": _("评分明显偏离他人"),
+        "few_items": _("用户行为太少"),
+        "few_users": _("课程学员太少"),
+        "low_rating": _("低分：不作为喜欢"),
+        "no_signal": _("没有信息量的行为"),
+        "repeated_pair": _("同一学员同一课程的后续行为"),  # runs of an earlier release
+    }
+
+
+def threshold_words() -> dict[str, str]:
+    return {
+        "burst_events": _("一分钟上报上限"),
+        "bot_events": _("一天上报上限"),
+        "repeat_seconds": _("重复间隔（秒）"),
+        "full_plays": _("一分钟学完上限（门）"),
+        "outlier_ratings": _("判定偏离所需评分数"),
+        "outlier_stars": _("偏离上限（星）"),
+        "min_user_items": _("用户最少课程数"),
+        "min_item_users": _("课程最少学员数"),
+    }
+
+
+def matrix_words() -> dict[str, str]:
+    """Parameters of the interaction matrix, in the order in which they are read."""
+    return {
+        "alpha": _("行为系数 alpha"),
+        "beta": _("评分系数 beta"),
+        "half_life_days": _("半衰期（天，0 为不衰减）"),
+        "saturation": _("饱和点"),
+        "centre": _("评分中心（星）"),
+        "learn": _("核实的学习"),
+        "purchase": _("购买"),
+        "complete": _("学完"),
+        "favourite": _("收藏"),
+        "share": _("分享"),
+        "rating": _("评分"),
+        "play": _("播放"),
+        "question": _("提问"),
+        "view": _("浏览"),
+        "click": _("点击"),
+    }
+
+
+def cleaning_lines(report: Mapping[str, Any]) -> list[str]:
+    """The cleaning report, one sentence a line."""
+    if not report:
+        return []
+    lines = [
+        _("读取 %(read)s 条行为，保留 %(kept)s 条。")
+        % {"read": report.get("read", 0), "kept": report.get("kept", 0)}
+    ]
+    named, users = cause_words(), report.get("users", {})
+    for cause, count in report.get("left_out", {}).items():
+        line = _("%(why)s：%(n)s 条") % {"why": named.get(cause, cause), "n": count}
+        if cause in users:
+            line += _("，涉及 %(users)s 位用户") % {"users": users[cause]}
+        lines.append(line)
+    if report.get("thresholds"):
+        said = threshold_words()
+        told = "，".join(f"{said.get(k, k)} {v:g}" for k, v in report["thresholds"].items())
+        lines.append(_("阈值：%(told)s。原始行为一条不删。") % {"told": told})
+    return lines
+
+
+def lineage_lines(lineage: Mapping[str, Any]) -> list[str]:
+    """What a run came from, one sentence a line."""
+    lines = []
+    if "resumed_from" in lineage:
+        lines.append(_("从中断的任务 #%(run)s 的检查点继续。") % {"run": lineage["resumed_from"]})
+    drifted = lineage.get("drift", [])
+    lines += [_("漂移：%(text)s") % {"text": signal.get("text", "")} for signal in drifted]
+    if "matrix" in lineage:
+        matrix = lineage["matrix"]
+        told = "，".join(
+            f"{said} {matrix[name]:g}" for name, said in matrix_words().items() if name in matrix
+        )
+        lines.append(_("交互矩阵：%(told)s") % {"told": told})
+    if "packages" in lineage:
+        told = "，".join(f"{name} {version}" for name, version in lineage["packages"].items())
+        lines.append(_("软件版本：%(told)s") % {"told": told})
+    if "threads" in lineage:
+        lines.append(_("训练线程：%(n)s") % {"n": lineage["threads"]})
+    return lines
