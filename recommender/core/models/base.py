@@ -15,6 +15,8 @@ from recommender.core.serving import top_k
 
 Arrays = dict[str, NDArray[Any]]
 Params = dict[str, Any]
+Rows = NDArray[np.integer[Any]]
+Listed = tuple[Int32, Float32]  # rows and scores of one list, best first
 
 
 class Model(ABC):
@@ -59,6 +61,24 @@ class Model(ABC):
             scores[n] = self.score_one(history)
         return scores
 
+    def best(
+        self,
+        histories: Sequence[History],
+        k: int,
+        hidden: Sequence[Rows],
+        order: NDArray[np.int64] | None = None,
+    ) -> list[Listed]:
+        """For each history its best k rows but those of `hidden`, and their scores.
+
+        Exactly what `score_one` and `top_k` give one by one; models that can work on many at
+        once override this. Equal scores stand by the lower row, or as `order` [items] has them.
+        """
+        place = None if order is None else np.argsort(order)
+        return [
+            best_one(self.score_one(history), k, gone, order, place)
+            for history, gone in zip(histories, hidden, strict=True)
+        ]
+
     def facts(self) -> Params:
         """What training found out and a manifest should tell."""
         return {}
@@ -76,6 +96,22 @@ class RatingModel(Protocol):
 
     def rate(self, user_rows: Int32, item_rows: Int32) -> Float32:
         """[pairs], on the scale of the ratings it learned from."""
+
+
+def best_one(
+    scores: Float32,
+    k: int,
+    hidden: Rows,
+    order: NDArray[np.int64] | None = None,
+    place: NDArray[np.int64] | None = None,
+) -> Listed:
+    """The best k of one user's scores; `place` says where each row stands in `order`."""
+    if order is None or place is None:
+        rows = top_k(scores, k, hidden)
+    else:
+        inside = hidden[(hidden >= 0) & (hidden < len(scores))]
+        rows = order[top_k(scores[order], k, place[inside])].astype(np.int32)
+    return rows, scores[rows]
 
 
 def over_history(history: History, n_items: int, known_part: Float32, n_asked: int) -> Float32:
