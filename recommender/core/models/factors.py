@@ -15,7 +15,7 @@ from recommender.core.data import Float32
 from recommender.core.models.base import Listed, Rows
 
 CELLS = 2_500_000  # scores held at once: 10 MB
-FOLD = 8  # the k-th best of the maxima of so many rows each is close below the k-th best of all
+FOLD = 8  # the k-th best of the maxima of so many rows each lies close below the k-th best of all
 SPARE = 32  # candidates beyond 2 k: more than that is left to scoring one by one
 
 
@@ -38,7 +38,7 @@ def best_by_factors(
     apart: that user has to be scored alone.
     """
     n = len(vectors)
-    if n < 4 * FOLD * k or not len(users):
+    if n < 4 * k or not len(users):
         return [None] * len(users)
     if order is not None:
         place = np.argsort(order)
@@ -72,8 +72,9 @@ def _hide(scores: Float32, hidden: Sequence[Rows]) -> None:
 def _kth(scores: Float32, k: int) -> Float32:
     """[users]: at most the k-th largest score of each."""
     users, n = scores.shape
-    width = n // FOLD
-    folded = scores[:, : width * FOLD].reshape(users, FOLD, width).max(axis=1)
+    fold = min(FOLD, n // (4 * k))
+    width = n // fold
+    folded = scores[:, : width * fold].reshape(users, fold, width).max(axis=1)
     kth: Float32 = np.partition(folded, width - k, axis=1)[:, width - k]
     return kth
 
