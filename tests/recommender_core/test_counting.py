@@ -94,7 +94,7 @@ def test_item_knn_is_the_cosine_over_users():
 
     past = x.history(3)
     scores = model.score_one(past) - PRIOR * model.popularity
-    assert scores == pytest.approx(wanted[past.rows].sum(0), rel=2e-3)
+    assert scores == pytest.approx(past.weights @ wanted[past.rows], rel=2e-3)
 
 
 def test_the_strongest_are_cut_by_size_and_ties_by_the_lower_column():
