@@ -102,8 +102,8 @@ def test_the_strongest_are_cut_by_size_and_ties_by_the_lower_column():
 
     columns, values = strongest(part, 3)
 
-    assert columns.tolist() == [[1, 3, 2], [5, 0, 1]]
-    assert values.tolist() == [[-3, 3, 2], [5, 0, 0]]
+    assert columns.tolist() == [[1, 2, 3], [0, 1, 5]]
+    assert values.tolist() == [[-3, 2, 3], [0, 0, 5]]
 
 
 @pytest.mark.parametrize("same", [True, False])

@@ -170,9 +170,12 @@ def step_lists(interactions: Interactions, c: TransitionsConfig) -> tuple[Neighb
         part *= start[rows, None]
         columns[rows], values[rows] = strongest(part, keep)
         total += float(np.vecdot(part, part).sum(dtype=np.float64))
+    lost = _left_out(values, total)
     longest = max(1, int(np.count_nonzero(values, axis=1).max()))
-    lists = Neighbours(columns[:, :longest], values[:, :longest])
-    return lists, _left_out(values, total)
+    if longest < keep:
+        filled = np.argsort(values == 0, axis=1, kind="stable")[:, :longest]
+        columns, values = (np.take_along_axis(x, filled, axis=1) for x in (columns, values))
+    return Neighbours(columns, values), lost
 
 
 @dataclass(frozen=True)
@@ -257,16 +260,15 @@ def _ages(x: Interactions) -> NDArray[np.float64]:
 
 
 def strongest(part: Float32, keep: int) -> tuple[Int32, Float32]:
-    """Columns and values of the `keep` largest magnitudes of each row; ties by the lower column."""
+    """The `keep` largest magnitudes of each row, by column; of equal ones the lower columns."""
     n = part.shape[1]
     size = np.abs(part)
     least = np.partition(size, n - keep, axis=1)[:, n - keep, None]
     above, equal = size > least, size == least
     spare = keep - np.count_nonzero(above, axis=1)
-    equal &= np.cumsum(equal, axis=1, dtype=np.int32) <= spare[:, None]
+    if np.count_nonzero(equal) > spare.sum():
+        equal &= np.cumsum(equal, axis=1, dtype=np.int32) <= spare[:, None]
     columns = np.nonzero(above | equal)[1].reshape(len(part), keep)
-    order = np.argsort(-np.take_along_axis(size, columns, axis=1), axis=1, kind="stable")
-    columns = np.take_along_axis(columns, order, axis=1)
     return columns.astype(np.int32), np.take_along_axis(part, columns, axis=1)
 
 
