@@ -35,10 +35,11 @@ class IALSConfig:
 
     factors: int = 64
     iterations: int = 15
-    alpha: float = 10.0
+    alpha: float = 3.0
     regularization: float = 30.0
     cg_steps: int = 3
     half_life: float = 8.0  # events; discounts older items at fold-in; 0: all count the same
+    boost: float = 3.0  # of alpha at fold-in where items are discounted: little is left of most
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ class IALS(Model):
         """[users, factors], for histories of one length."""
         rows = np.stack([one.rows for one in past])
         weights = np.stack([one.weights for one in past]) * recencies(past, self.config.half_life)
-        confidence = np.float32(self.config.alpha) * weights
+        confidence = np.array([[self._alpha(one)] for one in past], np.float32) * weights
         known = np.take(self.item_factors, rows.ravel(), axis=0).reshape(*rows.shape, -1)
         right = np.vecmat(1 + confidence, known)
         user, open_ = self._descended(known, confidence, right)
@@ -176,4 +177,8 @@ class IALS(Model):
     def _inputs(self, history: History) -> tuple[Float32, Float32]:
         """Factors [n, factors] and alpha * weight [n] of the known past items."""
         weights = history.weights * recency(history, self.config.half_life)
-        return self.item_factors[history.rows], np.float32(self.config.alpha) * weights
+        return self.item_factors[history.rows], np.float32(self._alpha(history)) * weights
+
+    def _alpha(self, history: History) -> float:
+        c = self.config
+        return c.alpha * (c.boost if c.half_life > 0 and history.times is not None else 1.0)
