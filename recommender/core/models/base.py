@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.core.data import Float32, History, IdMap, Int32
-from recommender.core.serving import top_k
+from recommender.core.serving import Listed, Rows, top_k, top_many
 
 Arrays = dict[str, NDArray[Any]]
 Params = dict[str, Any]
-Rows = NDArray[np.integer[Any]]
-Listed = tuple[Int32, Float32]  # rows and scores of one list, best first
+CELLS = 2_500_000  # scores held at once: 10 MB
 
 
 class Model(ABC):
@@ -55,7 +54,7 @@ class Model(ABC):
         """The model that `arrays` and `params` describe, copying nothing large."""
 
     def score(self, histories: Sequence[History]) -> Float32:
-        """[users, items]."""
+        """[users, items], each row what `score_one` gives."""
         scores = np.empty((len(histories), len(self.items)), np.float32)
         for n, history in enumerate(histories):
             scores[n] = self.score_one(history)
@@ -73,11 +72,12 @@ class Model(ABC):
         Exactly what `score_one` and `top_k` give one by one; models that can work on many at
         once override this. Equal scores stand by the lower row, or as `order` [items] has them.
         """
-        place = None if order is None else np.argsort(order)
-        return [
-            best_one(self.score_one(history), k, gone, order, place)
-            for history, gone in zip(histories, hidden, strict=True)
-        ]
+        found: list[Listed] = []
+        together = max(1, CELLS // max(len(self.items), 1))
+        for start in range(0, len(histories), together):
+            span = slice(start, start + together)
+            found += top_many(self.score(histories[span]), k, hidden[span], order)
+        return found
 
     def facts(self) -> Params:
         """What training found out and a manifest should tell."""
@@ -96,22 +96,6 @@ class RatingModel(Protocol):
 
     def rate(self, user_rows: Int32, item_rows: Int32) -> Float32:
         """[pairs], on the scale of the ratings it learned from."""
-
-
-def best_one(
-    scores: Float32,
-    k: int,
-    hidden: Rows,
-    order: NDArray[np.int64] | None = None,
-    place: NDArray[np.int64] | None = None,
-) -> Listed:
-    """The best k of one user's scores; `place` says where each row stands in `order`."""
-    if order is None or place is None:
-        rows = top_k(scores, k, hidden)
-    else:
-        inside = hidden[(hidden >= 0) & (hidden < len(scores))]
-        rows = order[top_k(scores[order], k, place[inside])].astype(np.int32)
-    return rows, scores[rows]
 
 
 def over_history(history: History, n_items: int, known_part: Float32, n_asked: int) -> Float32:

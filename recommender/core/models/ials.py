@@ -11,17 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.core.data import Float32, History, IdMap, Int32
-from recommender.core.models.base import (
-    Arrays,
-    Listed,
-    Model,
-    Params,
-    Rows,
-    nearest,
-    over_history,
-)
+from recommender.core.models.base import Arrays, Model, Params, nearest, over_history
 from recommender.core.models.factors import best_by_factors, dots
 from recommender.core.models.recency import recencies, recency
+from recommender.core.serving import Listed, Rows
 
 BLOCK_ROWS = 16_384  # past items of users who are folded in together: 4 MB at 64 factors
 STEPS = 16  # of conjugate gradient before a user is solved for directly
