@@ -12,7 +12,7 @@ from recommender.core.data import Float64, Interactions
 from recommender.core.models.base import Model
 from recommender.core.threads import one_blas_thread
 
-TOGETHER = 4096  # users whose lists are made at once
+TOGETHER = 16_384  # users whose lists are made at once
 
 
 @dataclass(frozen=True)

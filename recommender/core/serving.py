@@ -15,7 +15,7 @@ from recommender.core.data import Float32, Int32
 
 Rows = NDArray[np.integer[Any]]
 Listed = tuple[Int32, Float32]  # rows and scores of one list, best first
-Exact = Callable[[Int32, NDArray[np.int64]], Float32]
+Exact = Callable[[Int32], Float32]
 
 FOLD = 8  # the k-th best of the maxima of so many rows each lies close below the k-th best of all
 SPARE = 32  # candidates beyond 2 k: more than that is left to sorting one by one
@@ -44,21 +44,20 @@ def ranked(
 ) -> list[Listed | None]:
     """Per user the best k of the rows that score `least` [users] or more.
 
-    `exact` gives the scores of (rows, users) that decide, where `scores` are not yet they. None
-    where the candidates are fewer than k or too many.
+    `exact` gives the scores that decide, of rows [users, any], where `scores` are not yet they.
+    None where the candidates are fewer than k or too many.
     """
     users, n = scores.shape
     at = np.flatnonzero(scores >= least[:, None])
     owner = at // n
     counts = np.bincount(owner, minlength=users)
-    width = 2 * k + SPARE
+    width = min(2 * k + SPARE, int(counts.max(initial=1)))
     slot = np.arange(len(at)) - np.repeat(np.cumsum(counts) - counts, counts)
     at, owner, slot = (column[slot < width] for column in (at, owner, slot))
-    rows = (at - owner * n).astype(np.int32)
-    table = np.full((users, width), -np.inf, np.float32)
     names = np.zeros((users, width), np.int32)
-    table[owner, slot] = scores.ravel()[at] if exact is None else exact(rows, owner)
-    names[owner, slot] = rows
+    names[owner, slot] = at - owner * n
+    table = np.full((users, width), -np.inf, np.float32)
+    table[owner, slot] = scores.ravel()[at] if exact is None else exact(names)[owner, slot]
     first = np.argsort(-table, axis=1, kind="stable")[:, :k]  # rows came in order: so do ties
     names = np.take_along_axis(names, first, axis=1)
     table = np.take_along_axis(table, first, axis=1)

@@ -8,7 +8,7 @@ import pytest
 from recommender.core.data import History, IdMap
 from recommender.core.metrics import rankings
 from recommender.core.models.factors import best_by_factors
-from recommender.core.models.ials import IALS, IALSConfig
+from recommender.core.models.ials import IALS, IALSConfig, whitening
 from recommender.core.models.recency import recencies, recency
 from recommender.core.serving import top_k
 from recommender.core.training.registry import make_trainer
@@ -107,6 +107,12 @@ def test_folding_in_solves_the_least_squares_however_strong_the_history(
         left = gram + known.T @ (confidence[:, None] * known)
         wanted = y @ np.linalg.solve(left, known.T @ (1 + confidence))
         assert model.score_one(strong) == pytest.approx(wanted, abs=2e-3 * np.abs(wanted).max())
+
+
+def test_the_basis_of_folding_in_makes_the_gram_matrix_the_identity(ials):
+    basis = whitening(ials.gram)
+    assert basis.T @ ials.gram.astype(float) @ basis == pytest.approx(np.eye(F), abs=1e-9)
+    assert np.isfinite(whitening(np.ones((3, 3), np.float32))).all()
 
 
 def test_recency_of_many_is_the_recency_of_each(histories):

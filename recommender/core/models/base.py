@@ -15,7 +15,7 @@ from recommender.core.serving import Listed, Rows, top_k, top_many
 
 Arrays = dict[str, NDArray[Any]]
 Params = dict[str, Any]
-CELLS = 2_500_000  # scores held at once: 10 MB
+CELLS = 1_000_000  # scores held at once: 4 MB
 
 
 class Model(ABC):

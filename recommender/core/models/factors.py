@@ -51,8 +51,9 @@ def best_by_factors(
         hide(scores, hidden[start : start + together])
         least = kth(scores, k) - slack * np.linalg.norm(some, axis=1)
 
-        def exact(rows: Int32, owner: NDArray[np.int64], some: Float32 = some) -> Float32:
-            return dots(np.take(vectors, rows, axis=0), np.take(some, owner, axis=0))
+        def exact(rows: Int32, some: Float32 = some) -> Float32:
+            asked = np.take(vectors, rows.ravel(), axis=0).reshape(*rows.shape, -1)
+            return dots(asked, some[:, None])
 
         found += ranked(scores, least, k, exact)
     return [None if one is None else named(one, order) for one in found]

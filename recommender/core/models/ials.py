@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.core.data import Float32, History, IdMap, Int32
+from recommender.core.data import Float32, Float64, History, IdMap, Int32
 from recommender.core.models.base import Arrays, Model, Params, nearest, over_history
 from recommender.core.models.factors import best_by_factors, dots
 from recommender.core.models.recency import recencies, recency
 from recommender.core.serving import Listed, Rows
 
-BLOCK_ROWS = 16_384  # past items of users who are folded in together: 4 MB at 64 factors
+BLOCK_ROWS = 8_192  # past items of users who are folded in together: 2 MB at 64 factors
 STEPS = 16  # of conjugate gradient before a user is solved for directly
 CLOSE = np.float32(1e-6)  # of the right side's length: what rounding leaves
 LEAST = np.float32(1e-30)
@@ -32,7 +32,7 @@ class IALSConfig:
     regularization: float = 30.0
     cg_steps: int = 3
     half_life: float = 8.0  # events; discounts older items at fold-in; 0: all count the same
-    boost: float = 3.0  # of alpha at fold-in where items are discounted: little is left of most
+    boost: float = 10.0  # of alpha at fold-in where items are discounted: little is left of most
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,9 @@ class IALS(Model):
 
     def fold_in_many(self, histories: Sequence[History]) -> Float32:
         """[users, factors]; each the same bits whoever else is asked for, so nothing is padded."""
-        past = [history.restricted(len(self.items)) for history in histories]
+        return self._folded([history.restricted(len(self.items)) for history in histories])
+
+    def _folded(self, past: Sequence[History]) -> Float32:
         lengths = np.array([len(one) for one in past], np.int64)
         found = np.zeros((len(past), self.item_factors.shape[1]), np.float32)
         for length in np.unique(lengths[lengths > 0]):
@@ -69,49 +71,26 @@ class IALS(Model):
         rows = np.stack([one.rows for one in past])
         weights = np.stack([one.weights for one in past]) * recencies(past, self.config.half_life)
         confidence = np.array([[self._alpha(one)] for one in past], np.float32) * weights
-        known = np.take(self.item_factors, rows.ravel(), axis=0).reshape(*rows.shape, -1)
+        back, eased = self._eased
+        known = np.take(eased, rows.ravel(), axis=0).reshape(*rows.shape, -1)
         right = np.vecmat(1 + confidence, known)
-        user, open_ = self._descended(known, confidence, right)
-        if len(open_):
-            known, confidence = known[open_], confidence[open_]
-            left = self.gram + known.swapaxes(1, 2) @ (confidence[:, :, None] * known)
-            user[open_] = np.linalg.solve(left, right[open_][:, :, None])[:, :, 0]
-        return user
-
-    def _descended(
-        self, known: Float32, confidence: Float32, right: Float32
-    ) -> tuple[Float32, NDArray[np.int64]]:
-        """The solutions by conjugate gradient, and the rows where STEPS were too few for it.
-
-        Preconditioned by the inverse of the Gram matrix, all that a short history changes is a
-        few directions, so a few steps reach rounding. A row that is there no longer moves.
-        """
-        user, residual, direction = np.zeros_like(right), right, np.zeros_like(right)
-        before = np.ones(len(right), np.float32)
-        enough = CLOSE**2 * np.vecdot(right, right)
-        moving = np.ones(len(right), np.bool_)
-        for _ in range(STEPS):
-            eased = np.matvec(self._ease, residual)
-            length = np.vecdot(residual, eased)
-            direction = eased + (length / before)[:, None] * direction
-            inner = np.matvec(known, direction)
-            inner *= confidence
-            moved = np.matvec(self.gram, direction)
-            moved += np.vecmat(inner, known)
-            share = length / np.maximum(np.vecdot(direction, moved), LEAST)
-            share[~moving] = 0
-            user += share[:, None] * direction
-            residual = residual - share[:, None] * moved
-            before = np.maximum(length, LEAST)
-            moving &= ~(np.vecdot(residual, residual) <= enough)
-            if not moving.any():
-                break
-        return user, np.flatnonzero(moving)
+        user, left = _descended(known, confidence, right)
+        if len(left):
+            known, confidence = known[left], confidence[left]
+            system = known.swapaxes(1, 2) @ (confidence[:, :, None] * known)
+            system += np.eye(known.shape[2], dtype=np.float32)
+            user[left] = np.linalg.solve(system, right[left][:, :, None])[:, :, 0]
+        found: Float32 = np.matvec(back, user)
+        return found
 
     @cached_property
-    def _ease(self) -> Float32:
-        inverse: Float32 = np.linalg.inv(self.gram.astype(np.float64)).astype(np.float32)
-        return inverse
+    def _eased(self) -> tuple[Float32, Float32]:
+        """A basis in which the Gram matrix is the identity, and the item factors in it.
+
+        Row by row, so that the bits do not hang on how many threads the algebra may take.
+        """
+        basis = whitening(self.gram).astype(np.float32)
+        return basis, np.matvec(basis.T.copy(), self.item_factors)
 
     def score_one(self, history: History) -> Float32:
         if not history.known(len(self.items)).any():
@@ -125,8 +104,9 @@ class IALS(Model):
         hidden: Sequence[Rows],
         order: NDArray[np.int64] | None = None,
     ) -> list[Listed]:
-        known = [at for at, one in enumerate(histories) if one.known(len(self.items)).any()]
-        users = self.fold_in_many([histories[at] for at in known])
+        past = [history.restricted(len(self.items)) for history in histories]
+        known = [at for at, one in enumerate(past) if len(one)]
+        users = self._folded([past[at] for at in known])
         told = best_by_factors(self.item_factors, users, k, [hidden[at] for at in known], order)
         found = {at: listed for at, listed in zip(known, told, strict=True) if listed is not None}
         alone = [at for at in range(len(histories)) if at not in found]
@@ -175,3 +155,47 @@ class IALS(Model):
     def _alpha(self, history: History) -> float:
         c = self.config
         return c.alpha * (c.boost if c.half_life > 0 and history.times is not None else 1.0)
+
+
+def _descended(
+    known: Float32, confidence: Float32, right: Float32
+) -> tuple[Float32, NDArray[np.int64]]:
+    """Solutions of (I + KᵀCK) x = right by conjugate gradient; rows where STEPS were too few.
+
+    A history changes few directions, so a few steps reach rounding. A row that is there no
+    longer moves, whoever else is still under way.
+    """
+    user, residual, direction = np.zeros_like(right), right, right
+    length = np.vecdot(residual, residual)
+    enough = CLOSE**2 * length
+    moving = length > enough
+    for _ in range(STEPS):
+        if not moving.any():
+            break
+        inner = np.matvec(known, direction)
+        inner *= confidence
+        moved = np.vecmat(inner, known)
+        moved += direction
+        share = length / np.maximum(np.vecdot(direction, moved), LEAST)
+        share[~moving] = 0
+        user += share[:, None] * direction
+        moved *= share[:, None]
+        residual = residual - moved
+        before, length = length, np.vecdot(residual, residual)
+        direction = (length / np.maximum(before, LEAST))[:, None] * direction
+        direction += residual
+        moving &= ~(length <= enough)
+    return user, np.flatnonzero(moving)
+
+
+def whitening(gram: Float32) -> Float64:
+    """W [n, n] with WᵀGW = I, by Cholesky; a direction that G has not gets a large number."""
+    left = gram.astype(np.float64)
+    inverse = np.eye(len(left))
+    least = 1e-9 * max(float(left.diagonal().max(initial=0)), 1e-30)
+    for at in range(len(left)):
+        column = left[at:, at] / np.sqrt(max(left[at, at], least))
+        inverse[at] /= column[0] if left[at, at] > least else np.sqrt(least)
+        inverse[at + 1 :] -= column[1:, None] * inverse[at]
+        left[at:, at:] -= column[:, None] * column
+    return inverse.T
