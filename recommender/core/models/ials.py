@@ -49,7 +49,8 @@ class IALS(Model):
 
     def fold_in(self, history: History) -> Float32:
         """User factors [factors] from one user's weighted items: the exact least squares."""
-        return self.fold_in_many([history])[0]
+        user: Float32 = self.fold_in_many([history])[0]
+        return user
 
     def fold_in_many(self, histories: Sequence[History]) -> Float32:
         """[users, factors]; each the same bits whoever else is asked for, so nothing is padded."""

@@ -31,12 +31,13 @@ def recencies(histories: Sequence[History], half_life: float) -> Float32:
     timed = [one for one in times if one is not None]
     if half_life <= 0 or n == 0 or not timed:
         return np.ones((len(histories), n), np.float32)
-    plain = recency(History.of(np.zeros(n), times=np.arange(n)), half_life)
+    distinct = History.of(np.zeros(n, np.int32), times=np.arange(n, dtype=np.float64))
+    plain = recency(distinct, half_life)
     table = np.tile(plain, (len(histories), 1))
     stacked = np.stack([np.arange(n) if one is None else one for one in times])
     shared = (stacked[:, 1:] == stacked[:, :-1]).any(axis=1)
     for at in np.flatnonzero(shared | np.array([one is None for one in times])):
-        table[at] = recency(histories[at], half_life)
+        table[at] = recency(histories[int(at)], half_life)
     return table
 
 
