@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from django.conf import settings
+from numpy.typing import NDArray
 
 from accounts.models import User
 from kernel import clock
 from recommender.core.errors import CoreError
-from recommender.core.serving import top_k
+from recommender.core.threads import one_blas_thread
 from recommender.errors import LeaseLost
 from recommender.histories import NOBODY, published_rows, read_owned_and_hidden, read_pasts
 from recommender.models import BatchScore, BatchShard
@@ -109,13 +110,19 @@ def _lists(user_ids: Sequence[int], loaded: Loaded, k: int) -> Iterator[Row]:
     pasts, gone = read_pasts(user_ids), read_owned_and_hidden(user_ids)
     withdrawn = np.flatnonzero(~published_rows(loaded))
     now = clock.now().timestamp()
-    for user in user_ids:
-        past = pasts.get(user, NOBODY)
-        hidden = np.array(sorted(past.done | gone[user]), np.int64)
-        scores = loaded.model.score_one(past.history(loaded, now))
-        rows = top_k(scores, k, np.concatenate([withdrawn, loaded.rows(hidden)]))
-        for rank, row in enumerate(rows, 1):
-            yield user, rank, int(loaded.course_ids[row]), f"{scores[row]:.6g}"
+    histories = [pasts.get(user, NOBODY).history(loaded, now) for user in user_ids]
+    hidden = [_hidden(pasts.get(user, NOBODY).done | gone[user], loaded, withdrawn)
+              for user in user_ids]  # fmt: skip
+    with one_blas_thread():
+        found = loaded.model.best(histories, k, hidden)
+    for user, (rows, scores) in zip(user_ids, found, strict=True):
+        for rank, (row, score) in enumerate(zip(rows, scores, strict=True), 1):
+            yield user, rank, int(loaded.course_ids[row]), f"{score:.6g}"
+
+
+def _hidden(courses: set[int], loaded: Loaded, withdrawn: NDArray[np.int64]) -> NDArray[np.int64]:
+    own = loaded.rows(np.array(sorted(courses), np.int64))
+    return np.concatenate([withdrawn, own])
 
 
 def merged(batch: BatchScore) -> Iterator[list[str]]:

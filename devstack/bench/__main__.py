@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from devstack import movielens
-from devstack.bench import feed, growth, memory, notify, training
+from devstack.bench import feed, growth, memory, notify, training, training_growth
 from devstack.bench.feed import BenchFailed
 from devstack.bench.report import Line, table
 from devstack.bench.shop import Size, demo, shop
@@ -27,6 +27,7 @@ from devstack.processes import StartFailed
 from devstack.stack import database
 
 SECTIONS = ("feed", "memory", "notify", "train")
+LONG = ("train-growth", "growth")
 FULL = Size(10_000, 100_000, 1_000_000)
 QUICK = Size(1_000, 5_000, 60_000, 1000)
 
@@ -48,22 +49,23 @@ def sections(server: str, state: Path, *, quick: bool) -> dict[str, Callable[[],
         "train": lambda: training.run(
             movielens.write(state / "movielens"),
             rounds=rounds,
-            events=100_000 if quick else 1_000_000,
+            source=training.QUICK if quick else training.FULL,
         ),
+        "train-growth": lambda: training_growth.run(state, rounds=rounds, quick=quick),
         "growth": lambda: growth.run(server, state),
     }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
-    parser.add_argument("--only", default="", help=f"of {','.join(SECTIONS)},growth")
+    parser.add_argument("--only", default="", help=f"of {','.join(SECTIONS)},{','.join(LONG)}")
     parser.add_argument("--quick", action="store_true", help="small data, one round: does it run")
-    parser.add_argument("--full", action="store_true", help="also how latency grows with size")
+    parser.add_argument("--full", action="store_true", help="also how all of it grows with size")
     parser.add_argument("--json", type=Path, help="write the lines to this file too")
     told = parser.parse_args()
     wanted = [part for part in told.only.split(",") if part] or list(SECTIONS)
-    if told.full and "growth" not in wanted:
-        wanted.append("growth")
+    if told.full:
+        wanted += [name for name in LONG if name not in wanted]
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

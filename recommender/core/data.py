@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ Float64 = NDArray[np.float64]
 MOST_WEIGHT = 1e6
 MOST_VALUE = 1e9
 MOST_SECONDS = 1e11  # the year 5138
+SLAB = 2_000_000  # events that are sorted at once
 TIE_SEED = 20240229  # events in the same second are shuffled by this, never ordered by item id
 
 KINDS = (
@@ -216,15 +217,8 @@ class Interactions:
         if times is not None:
             _check_range("times", np.asarray(times), MOST_SECONDS)
         time = _filled_times(times)
-        order = np.arange(n) if time is None else np.argsort(time, kind="stable")
-        key = user[order].astype(np.int64) * max(len(items), 1) + item[order]
-        order = np.sort(order[np.unique(key, return_index=True)[1]])  # the first of each pair
-        if time is None:
-            order = order[np.argsort(user[order], kind="stable")]
-        else:
-            shuffled = np.random.default_rng(TIE_SEED).permutation(len(order))
-            order = order[np.lexsort((shuffled, time[order], user[order]))]
-        sorted_time = None if time is None else time[order]
+        kept = _first_of_pairs(user, item, time, len(items))
+        order = np.concatenate(list(_in_order(user, time, kept))) if n else np.zeros(0, np.int32)
         return cls(
             users=users,
             items=items,
@@ -232,7 +226,7 @@ class Interactions:
             item_rows=item[order],
             weights=weight[order],
             values=value[order],
-            times=sorted_time,
+            times=None if time is None else time[order],
             kinds=kind[order],
             propensities=None if propensities is None else propensities[order],
             table=table,
@@ -304,8 +298,53 @@ def _check_rows(name: str, rows: Int32, n: int) -> None:
 
 def _check_range(name: str, column: NDArray[Any], most: float) -> None:
     """NaN is allowed: it stands for unknown."""
-    if not (np.isnan(column) | (np.abs(column) <= most)).all():
+    lowest, highest = np.nanmin(column, initial=0), np.nanmax(column, initial=0)
+    if not -most <= lowest <= highest <= most:
         raise DatasetError(f"{name} must be numbers within {most:g}, or NaN where unknown")
+
+
+def _slabs(user: Int32) -> Iterator[NDArray[np.bool_]]:
+    """Masks over events, each of neighbouring users with about SLAB events, users ascending.
+
+    Sorting slab by slab takes little memory and stays in the caches.
+    """
+    ends = np.cumsum(np.bincount(user))
+    total, first = int(ends[-1]), 0
+    while first < len(ends):
+        done = int(ends[first - 1]) if first else 0
+        last = max(int(np.searchsorted(ends, done + SLAB, side="right")), first + 1)
+        whole = first == 0 and total <= SLAB
+        yield np.ones(len(user), np.bool_) if whole else (user >= first) & (user < last)
+        first = len(ends) if whole else last
+
+
+def _first_of_pairs(
+    user: Int32, item: Int32, time: Float64 | None, items: int
+) -> NDArray[np.bool_]:
+    """[n]: the oldest event of each (user, item), of several the one that came first."""
+    kept = np.zeros(len(user), np.bool_)
+    for mask in _slabs(user) if len(user) else ():
+        at = np.flatnonzero(mask)
+        if time is not None:
+            at = at[np.argsort(time[at], kind="stable")]
+        key = user[at].astype(np.int64) * max(items, 1) + item[at]
+        kept[at[np.unique(key, return_index=True)[1]]] = True
+    return kept
+
+
+def _in_order(
+    user: Int32, time: Float64 | None, kept: NDArray[np.bool_]
+) -> Iterator[NDArray[np.int32]]:
+    """The kept events by user, then oldest first; ties in a shuffle that depends on no id."""
+    order = np.flatnonzero(kept).astype(np.int32)
+    shuffled = np.random.default_rng(TIE_SEED).permutation(len(order)).astype(np.int32)
+    owner = user[order]
+    for mask in _slabs(owner) if len(order) else ():
+        at, mine, tie = order[mask], owner[mask], shuffled[mask]
+        if time is None:
+            yield at[np.argsort(mine, kind="stable")]
+        else:
+            yield at[np.lexsort((tie, time[at], mine))]
 
 
 def _filled_times(times: Float64 | None) -> Float64 | None:
@@ -313,6 +352,8 @@ def _filled_times(times: Float64 | None) -> Float64 | None:
         return None
     taken = np.asarray(times, np.float64)
     unknown = np.isnan(taken)
+    if not unknown.any():
+        return taken
     if unknown.all():
         return None
     return np.where(unknown, np.min(taken[~unknown]) - 1, taken)

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from recommender.core.data import Float64, Interactions
 from recommender.core.models.base import Model
-from recommender.core.serving import top_k
+from recommender.core.threads import one_blas_thread
+
+TOGETHER = 16_384  # users whose lists are made at once
 
 
 @dataclass(frozen=True)
@@ -56,21 +58,16 @@ def rankings(
     stand in a random order of items, the same for all users: the order of rows is often the
     order in which items were first taken up, which must not decide.
     """
-    shuffled = None
+    order = None
     if seed is not None:
-        shuffled = np.random.default_rng(seed).permutation(len(interactions.items))
-        place = np.empty(len(shuffled), np.int64)
-        place[shuffled] = np.arange(len(shuffled))
-    lists = []
-    for user in user_rows:
-        history = interactions.history(user)
-        hidden = history.rows if seen is None else seen.history(user).rows
-        scores = model.score_one(history)
-        if shuffled is None:
-            lists.append(top_k(scores, k, hidden))
-        else:
-            ranked = top_k(scores[shuffled], k, place[hidden])
-            lists.append(shuffled[ranked].astype(np.int32))
+        order = np.random.default_rng(seed).permutation(len(interactions.items))
+    lists: list[NDArray[np.int32]] = []
+    with one_blas_thread():
+        for start in range(0, len(user_rows), TOGETHER):
+            histories = interactions.histories(user_rows[start : start + TOGETHER])
+            hidden = histories if seen is None else [seen.history(h.user) for h in histories]
+            found = model.best(histories, k, [past.rows for past in hidden], order)
+            lists += [rows for rows, _ in found]
     return lists
 
 

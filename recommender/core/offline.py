@@ -14,10 +14,11 @@ from recommender.core.cleaning import CleaningConfig, CleaningReport
 from recommender.core.data import Float32, Int32
 from recommender.core.errors import BadParams, DatasetError, NotARatingModel
 from recommender.core.evaluation import Subject, evaluated
+from recommender.core.metrics import TOGETHER
 from recommender.core.models.ratings import MF, ConcatLinear
 from recommender.core.preparing import MATRIX, Preparation, matrix_of, without_matrix
 from recommender.core.reading import Dataset, read_dataset
-from recommender.core.serving import top_k
+from recommender.core.threads import one_blas_thread
 from recommender.core.training.auto import fit_named
 from recommender.core.training.base import FitOptions
 from recommender.core.training.registry import TRAINERS, make_trainer
@@ -132,15 +133,19 @@ def recommend_folder(
 
     def rows() -> Iterator[tuple[str, int, str, str]]:
         items = interactions.items.ids(range(len(interactions.items)))
-        for user in range(len(interactions.users)):
-            history = interactions.history(user)
-            scores = fitted.model.score_one(history)
-            name = interactions.users.id(user)
-            seen = everything.history(user).rows
-            for rank, row in enumerate(top_k(scores, k, seen), 1):
-                yield name, rank, items[row], f"{scores[row]:.6g}"
+        for start in range(0, len(interactions.users), TOGETHER):
+            users = range(start, min(start + TOGETHER, len(interactions.users)))
+            seen = [everything.history(user).rows for user in users]
+            found = fitted.model.best(interactions.histories(users), k, seen)
+            for user, (listed, scores) in zip(users, found, strict=True):
+                name = interactions.users.id(user)
+                for rank, (row, score) in enumerate(
+                    zip(listed.tolist(), scores.tolist(), strict=True), 1
+                ):
+                    yield name, rank, items[row], f"{score:.6g}"
 
-    _write(out, ("user_id", "rank", "item_id", "score"), rows())
+    with one_blas_thread():
+        _write(out, ("user_id", "rank", "item_id", "score"), rows())
     return dataset, report
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import math
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,14 @@ import numpy as np
 from recommender.core.cleaning import Log
 from recommender.core.data import (
     KIND_CODES,
-    MOST_VALUE,
     IdMap,
     Interactions,
     ItemTable,
     UserTable,
 )
 from recommender.core.errors import DatasetError
+from recommender.core.event_file import Columns, check_text, number_of, read_events
 
-COLUMNS = ("user_id", "item_id", "event", "value", "timestamp")
 ITEM_COLUMNS = (
     "item_id",
     "title",
@@ -97,17 +96,6 @@ class Dataset:
     log: Log | None = None
 
 
-@dataclass
-class _Columns:
-    users: dict[str, int] = field(default_factory=dict)
-    items: dict[str, int] = field(default_factory=dict)
-    user: list[int] = field(default_factory=list)
-    item: list[int] = field(default_factory=list)
-    kind: list[int] = field(default_factory=list)
-    value: list[float] = field(default_factory=list)
-    time: list[float] = field(default_factory=list)
-
-
 def read_dataset(
     folder: str | Path, *, strict: bool = False, now: float | None = None, keep_log: bool = False
 ) -> Dataset:
@@ -125,7 +113,9 @@ def read_dataset(
     if not source.is_file():
         raise DatasetError(f"{root} has no interactions.csv")
     report = ReadReport(strict=strict)
-    columns = _read_interactions(source, report, time.time() if now is None else now)
+    latest = (time.time() if now is None else now) + CLOCK_SLACK_SECONDS
+    columns = read_events(source, latest, partial(report.refuse, source.name))
+    report.rows = columns.rows
     described = _read_items(root / "items.csv", report)
     for item in described:
         columns.items.setdefault(item, len(columns.items))
@@ -135,142 +125,60 @@ def read_dataset(
 
 def _assembled(
     name: str,
-    columns: _Columns,
+    columns: Columns,
     described: dict[str, list[str]],
     told: dict[str, tuple[str, ...]],
     report: ReadReport,
     keep_log: bool,
 ) -> Dataset:
     users, items = IdMap.from_ids(columns.users), IdMap.from_ids(columns.items)
-    kinds = np.array(columns.kind, np.uint8)
+    user, item = np.frombuffer(columns.user, np.int32), np.frombuffer(columns.item, np.int32)
+    kinds, values = np.frombuffer(columns.kind, np.uint8), np.frombuffer(columns.value, np.float32)
+    times = np.frombuffer(columns.time, np.float64)
     events = kinds != KIND_CODES["impression"]
     report.impressions = int(np.count_nonzero(~events))
     if not events.any():
         raise DatasetError("interactions.csv holds no interaction that can be used")
-    times = np.array(columns.time, np.float64)
     untimed = np.isnan(times[events])
     report.without_time = int(np.count_nonzero(untimed))
     timed = np.mean(untimed) <= 0.5
     table = _item_table(list(columns.items), described)
-    people = UserTable([told.get(user, ()) for user in columns.users]) if told else None
+    people = UserTable([told.get(name, ()) for name in columns.users]) if told else None
 
     def chosen(kept: np.ndarray) -> Interactions:
+        shown: np.ndarray | slice = slice(None) if kept.all() else kept  # spares copies
         return Interactions.build(
             users=users,
             items=items,
-            user_rows=np.array(columns.user, np.int32)[kept],
-            item_rows=np.array(columns.item, np.int32)[kept],
-            values=np.array(columns.value, np.float32)[kept],
-            times=times[kept] if timed else None,
-            kinds=kinds[kept],
+            user_rows=user[shown],
+            item_rows=item[shown],
+            values=values[shown],
+            times=times[shown] if timed else None,
+            kinds=kinds[shown],
             table=table if described else None,
             people=people,
         )
 
     interactions = chosen(events)
     report.duplicates = int(np.count_nonzero(events)) - len(interactions)
-    rated = events & (kinds == KIND_CODES["rating"]) & ~np.isnan(columns.value)
+    rated = events & (kinds == KIND_CODES["rating"]) & ~np.isnan(values)
+    ratings = interactions if (rated == events).all() else chosen(rated)
     log = None
     if keep_log:
         log = Log.of(
-            np.array(columns.user, np.int64)[events],
-            np.array(columns.item, np.int64)[events],
+            user[events].astype(np.int64),
+            item[events].astype(np.int64),
             kinds[events],
-            np.array(columns.value, np.float32)[events],
+            values[events],
             times[events],
         )
-    return Dataset(name, interactions, chosen(rated), table, report, log)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Physical lines, numbered from 1, without their ends; bad UTF-8 becomes surrogates."""
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        for number, line in enumerate(file, 1):
-            yield number, line.rstrip("\r\n")
-
-
-def _split(line: str) -> list[str]:
-    return line.split(",") if '"' not in line else next(csv.reader([line]), [])
-
-
-def _read_interactions(path: Path, report: ReadReport, now: float) -> _Columns:
-    columns = _Columns()
-    lines = _lines(path)
-    first = next(lines, None)
-    header = [name.strip().lower() for name in _split(first[1])] if first else []
-    places = {name: header.index(name) for name in COLUMNS if name in header}
-    if "user_id" not in places or "item_id" not in places:
-        raise DatasetError(f"{path.name} must begin with the header {','.join(COLUMNS)}")
-    where = [places.get(name, -1) for name in COLUMNS]
-    latest = now + CLOCK_SLACK_SECONDS
-    for number, line in lines:
-        if not line.strip():
-            continue
-        report.rows += 1
-        try:
-            _take(_split(line), len(header), where, latest, columns)
-        except (ValueError, csv.Error) as bad:
-            report.refuse(path.name, number, str(bad))
-    return columns
-
-
-def _take(
-    fields: list[str], width: int, where: list[int], latest: float, columns: _Columns
-) -> None:
-    """Append one row; ValueError says why it cannot be used."""
-    if len(fields) != width:
-        raise ValueError("wrong number of fields")
-    user, item, event, value, stamp = ("" if n < 0 else fields[n] for n in where)
-    if not user.strip() or not item.strip():
-        raise ValueError("empty user_id or item_id")
-    _check_text(user)
-    _check_text(item)
-    kind = KIND_CODES.get(event.strip().lower() or "view")
-    if kind is None:
-        raise ValueError("unknown event")
-    number = _number(value, "value")
-    if abs(number) > MOST_VALUE:
-        raise ValueError("value is out of range")
-    moment = _number(stamp, "timestamp")
-    if moment < 0:
-        raise ValueError("timestamp before 1970")
-    if moment > latest:
-        raise ValueError("timestamp in the future")
-    columns.user.append(columns.users.setdefault(user, len(columns.users)))
-    columns.item.append(columns.items.setdefault(item, len(columns.items)))
-    columns.kind.append(kind)
-    columns.value.append(number)
-    columns.time.append(moment)
-
-
-def _check_text(text: str) -> None:
-    if text.isascii():
-        if "\0" in text:
-            raise ValueError("NUL byte")
-        return
-    if "\0" in text:
-        raise ValueError("NUL byte")
-    if any("\ud800" <= c <= "\udfff" for c in text):
-        raise ValueError("not UTF-8")
-
-
-def _number(text: str, name: str) -> float:
-    """The number, NaN when the field is empty."""
-    if not text.strip():
-        return math.nan
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or abs(number) > 1e30:
-        raise ValueError(f"{name} is not a number")
-    return number
+    return Dataset(name, interactions, ratings, table, report, log)
 
 
 def _moment(text: str) -> float:
     """Unix seconds from a number or an ISO 8601 date (UTC where it names no offset)."""
     try:
-        return _number(text, "published_at")
+        return number_of(text, "published_at")
     except ValueError:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
@@ -335,7 +243,7 @@ def _chosen(fields: list[str], width: int, where: list[int], key: str) -> list[s
     if not taken[0].strip():
         raise ValueError(f"empty {key}")
     for text in taken:
-        _check_text(text)
+        check_text(text)
     return taken
 
 
@@ -358,7 +266,7 @@ def _survivors(
 def _item_fields(taken: list[str]) -> list[str]:
     published, price = taken[5], taken[6]
     taken[5] = repr(_moment(published)) if published else ""
-    if price and not 0 <= _number(price, "price_fen") < 1e15:
+    if price and not 0 <= number_of(price, "price_fen") < 1e15:
         raise ValueError("price_fen is out of range")
     return taken
 

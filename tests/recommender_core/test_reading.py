@@ -154,3 +154,29 @@ def test_events_items_and_what_users_told_come_together(tmp_path):
         assert built.table.categories == read.table.categories == ["钱", "画"]
         assert built.people.labels == [(), ("画", "钱")]
     assert read_dataset(folder, now=NOW).log is None
+
+
+def test_quoted_rows_and_a_bad_one_among_them_read_as_plain_ones(tmp_path):
+    """Plain chunks are read at once, others row by row."""
+    rng = np.random.default_rng(0)
+    rows = [
+        [f"u{rng.integers(40)}", f"课{rng.integers(30)}", ("view", "rating", "Play ", "")[n % 4],
+         str(rng.integers(1, 6)) if n % 4 == 1 else "", str(rng.integers(1000)) if n % 3 else ""]
+        for n in range(500)
+    ]  # fmt: skip
+    plain, quoted = tmp_path / "plain", tmp_path / "quoted"
+    plain.mkdir()
+    quoted.mkdir()
+    folder_of(plain, "".join(",".join(row) + "\n" for row in rows))
+    slow = [",".join(f'"{cell}"' for cell in row) + "\r\n" for row in rows]
+    folder_of(quoted, "".join([*slow[:250], "v,,view,,5\n", "\n", *slow[250:]]))
+
+    one, other = (read_dataset(folder, now=NOW, keep_log=True) for folder in (plain, quoted))
+
+    assert one.interactions.data_hash() == other.interactions.data_hash()
+    assert one.ratings.data_hash() == other.ratings.data_hash()
+    assert len(one.log) == len(other.log) == 500
+    assert (one.report.rows, one.report.bad) == (500, 0)
+    assert (other.report.rows, other.report.bad) == (501, 1)
+    assert [bad.line for bad in other.report.bad_rows] == [252]
+    assert one.report.duplicates == other.report.duplicates > 0

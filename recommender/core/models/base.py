@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.core.data import Float32, History, IdMap, Int32
-from recommender.core.serving import top_k
+from recommender.core.serving import Listed, Rows, top_k, top_many
 
 Arrays = dict[str, NDArray[Any]]
 Params = dict[str, Any]
+CELLS = 1_000_000  # scores held at once: 4 MB
 
 
 class Model(ABC):
@@ -53,11 +54,30 @@ class Model(ABC):
         """The model that `arrays` and `params` describe, copying nothing large."""
 
     def score(self, histories: Sequence[History]) -> Float32:
-        """[users, items]."""
+        """[users, items], each row what `score_one` gives."""
         scores = np.empty((len(histories), len(self.items)), np.float32)
         for n, history in enumerate(histories):
             scores[n] = self.score_one(history)
         return scores
+
+    def best(
+        self,
+        histories: Sequence[History],
+        k: int,
+        hidden: Sequence[Rows],
+        order: NDArray[np.int64] | None = None,
+    ) -> list[Listed]:
+        """For each history its best k rows but those of `hidden`, and their scores.
+
+        Exactly what `score_one` and `top_k` give one by one; models that can work on many at
+        once override this. Equal scores stand by the lower row, or as `order` [items] has them.
+        """
+        found: list[Listed] = []
+        together = max(1, CELLS // max(len(self.items), 1))
+        for start in range(0, len(histories), together):
+            span = slice(start, start + together)
+            found += top_many(self.score(histories[span]), k, hidden[span], order)
+        return found
 
     def facts(self) -> Params:
         """What training found out and a manifest should tell."""

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.core.data import Float32, History, IdMap, Int32
+from recommender.core.data import Float32, Float64, History, IdMap, Int32
 from recommender.core.models.base import Arrays, Model, Params, nearest, over_history
-from recommender.core.models.recency import recency
+from recommender.core.models.factors import best_by_factors, dots
+from recommender.core.models.recency import recencies, recency
+from recommender.core.serving import Listed, Rows
+
+BLOCK_ROWS = 8_192  # past items of users who are folded in together: 2 MB at 64 factors
+STEPS = 16  # of conjugate gradient before a user is solved for directly
+CLOSE = np.float32(1e-6)  # of the right side's length: what rounding leaves
+LEAST = np.float32(1e-30)
 
 
 @dataclass(frozen=True)
@@ -20,10 +28,11 @@ class IALSConfig:
 
     factors: int = 64
     iterations: int = 15
-    alpha: float = 10.0
+    alpha: float = 3.0
     regularization: float = 30.0
     cg_steps: int = 3
     half_life: float = 8.0  # events; discounts older items at fold-in; 0: all count the same
+    boost: float = 10.0  # of alpha at fold-in where items are discounted: little is left of most
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,16 +49,73 @@ class IALS(Model):
 
     def fold_in(self, history: History) -> Float32:
         """User factors [factors] from one user's weighted items: the exact least squares."""
-        known, confidence = self._inputs(history.restricted(len(self.items)))
-        left = self.gram + known.T @ (confidence[:, None] * known)
-        user: Float32 = np.linalg.solve(left, known.T @ (1 + confidence))
+        user: Float32 = self.fold_in_many([history])[0]
         return user
+
+    def fold_in_many(self, histories: Sequence[History]) -> Float32:
+        """[users, factors]; each the same bits whoever else is asked for, so nothing is padded."""
+        return self._folded([history.restricted(len(self.items)) for history in histories])
+
+    def _folded(self, past: Sequence[History]) -> Float32:
+        lengths = np.array([len(one) for one in past], np.int64)
+        found = np.zeros((len(past), self.item_factors.shape[1]), np.float32)
+        for length in np.unique(lengths[lengths > 0]):
+            alike = np.flatnonzero(lengths == length)
+            together = max(1, BLOCK_ROWS // int(length))
+            for start in range(0, len(alike), together):
+                some = alike[start : start + together]
+                found[some] = self._solved([past[at] for at in some])
+        return found
+
+    def _solved(self, past: Sequence[History]) -> Float32:
+        """[users, factors], for histories of one length."""
+        rows = np.stack([one.rows for one in past])
+        weights = np.stack([one.weights for one in past]) * recencies(past, self.config.half_life)
+        confidence = np.array([[self._alpha(one)] for one in past], np.float32) * weights
+        back, eased = self._eased
+        known = np.take(eased, rows.ravel(), axis=0).reshape(*rows.shape, -1)
+        right = np.vecmat(1 + confidence, known)
+        user, left = _descended(known, confidence, right)
+        if len(left):
+            known, confidence = known[left], confidence[left]
+            system = known.swapaxes(1, 2) @ (confidence[:, :, None] * known)
+            system += np.eye(known.shape[2], dtype=np.float32)
+            user[left] = np.linalg.solve(system, right[left][:, :, None])[:, :, 0]
+        found: Float32 = np.matvec(back, user)
+        return found
+
+    @cached_property
+    def _eased(self) -> tuple[Float32, Float32]:
+        """A basis in which the Gram matrix is the identity, and the item factors in it.
+
+        Row by row, so that the bits do not hang on how many threads the algebra may take.
+        """
+        basis = whitening(self.gram).astype(np.float32)
+        return basis, np.matvec(basis.T.copy(), self.item_factors)
 
     def score_one(self, history: History) -> Float32:
         if not history.known(len(self.items)).any():
             return np.array(self.popularity)
-        scores: Float32 = self.item_factors @ self.fold_in(history)
-        return scores
+        return dots(self.item_factors, self.fold_in(history))
+
+    def best(
+        self,
+        histories: Sequence[History],
+        k: int,
+        hidden: Sequence[Rows],
+        order: NDArray[np.int64] | None = None,
+    ) -> list[Listed]:
+        past = [history.restricted(len(self.items)) for history in histories]
+        known = [at for at, one in enumerate(past) if len(one)]
+        users = self._folded([past[at] for at in known])
+        told = best_by_factors(self.item_factors, users, k, [hidden[at] for at in known], order)
+        found = {at: listed for at, listed in zip(known, told, strict=True) if listed is not None}
+        alone = [at for at in range(len(histories)) if at not in found]
+        scored = super().best(
+            [histories[at] for at in alone], k, [hidden[at] for at in alone], order
+        )
+        found |= zip(alone, scored, strict=True)
+        return [found[at] for at in range(len(histories))]
 
     def contributions(self, history: History, item_rows: Int32) -> Float32:
         """Exact: a row sums to the item's score (Hu, Koren, Volinsky 2008, section 5)."""
@@ -85,4 +151,52 @@ class IALS(Model):
     def _inputs(self, history: History) -> tuple[Float32, Float32]:
         """Factors [n, factors] and alpha * weight [n] of the known past items."""
         weights = history.weights * recency(history, self.config.half_life)
-        return self.item_factors[history.rows], np.float32(self.config.alpha) * weights
+        return self.item_factors[history.rows], np.float32(self._alpha(history)) * weights
+
+    def _alpha(self, history: History) -> float:
+        c = self.config
+        return c.alpha * (c.boost if c.half_life > 0 and history.times is not None else 1.0)
+
+
+def _descended(
+    known: Float32, confidence: Float32, right: Float32
+) -> tuple[Float32, NDArray[np.int64]]:
+    """Solutions of (I + KᵀCK) x = right by conjugate gradient; rows where STEPS were too few.
+
+    A history changes few directions, so a few steps reach rounding. A row that is there no
+    longer moves, whoever else is still under way.
+    """
+    user, residual, direction = np.zeros_like(right), right, right
+    length = np.vecdot(residual, residual)
+    enough = CLOSE**2 * length
+    moving = length > enough
+    for _ in range(STEPS):
+        if not moving.any():
+            break
+        inner = np.matvec(known, direction)
+        inner *= confidence
+        moved = np.vecmat(inner, known)
+        moved += direction
+        share = length / np.maximum(np.vecdot(direction, moved), LEAST)
+        share[~moving] = 0
+        user += share[:, None] * direction
+        moved *= share[:, None]
+        residual = residual - moved
+        before, length = length, np.vecdot(residual, residual)
+        direction = (length / np.maximum(before, LEAST))[:, None] * direction
+        direction += residual
+        moving &= ~(length <= enough)
+    return user, np.flatnonzero(moving)
+
+
+def whitening(gram: Float32) -> Float64:
+    """W [n, n] with WᵀGW = I, by Cholesky; a direction that G has not gets a large number."""
+    left = gram.astype(np.float64)
+    inverse = np.eye(len(left))
+    least = 1e-9 * max(float(left.diagonal().max(initial=0)), 1e-30)
+    for at in range(len(left)):
+        column = left[at:, at] / np.sqrt(max(left[at, at], least))
+        inverse[at] /= column[0] if left[at, at] > least else np.sqrt(least)
+        inverse[at + 1 :] -= column[1:, None] * inverse[at]
+        left[at:, at:] -= column[:, None] * column
+    return inverse.T

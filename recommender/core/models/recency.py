@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from recommender.core.data import Float32, History
@@ -20,6 +22,23 @@ def recency(history: History, half_life: float) -> Float32:
     if age is None:
         age = history.noted["ages"] = ages(history.times)
     return np.exp2(age * (-1 / half_life)).astype(np.float32)
+
+
+def recencies(histories: Sequence[History], half_life: float) -> Float32:
+    """[histories, n]: `recency` of each; all have the same length."""
+    n = len(histories[0])
+    times = [history.times for history in histories]
+    timed = [one for one in times if one is not None]
+    if half_life <= 0 or n == 0 or not timed:
+        return np.ones((len(histories), n), np.float32)
+    distinct = History.of(np.zeros(n, np.int32), times=np.arange(n, dtype=np.float64))
+    plain = recency(distinct, half_life)
+    table = np.tile(plain, (len(histories), 1))
+    stacked = np.stack([np.arange(n) if one is None else one for one in times])
+    shared = (stacked[:, 1:] == stacked[:, :-1]).any(axis=1)
+    for at in np.flatnonzero(shared | np.array([one is None for one in times])):
+        table[at] = recency(histories[int(at)], half_life)
+    return table
 
 
 def ages(times: np.ndarray) -> np.ndarray:

@@ -13,9 +13,10 @@ from recommender.core.models.base import Model
 from recommender.core.models.item_knn import ItemKNN, ItemKNNConfig
 from recommender.core.models.neighbours import Neighbours
 from recommender.core.training.base import FitOptions
+from recommender.core.training.neighbours import strongest
 from recommender.core.training.popular import popularity
 
-BLOCK = 1000  # items whose neighbours are counted at once
+BLOCK = 512  # items whose neighbours are counted at once
 
 
 @dataclass(frozen=True)
@@ -26,23 +27,21 @@ class ItemKNNTrainer:
     def fit(self, interactions: Interactions, options: FitOptions) -> Model:
         """cos(i, j) = users of both / (sqrt(users of i * users of j) + regularization)."""
         c, n = self.config, len(interactions.items)
-        cells = (interactions.user_rows, interactions.item_rows)
         ones = np.ones(len(interactions), np.float32)
-        matrix = sparse.csc_matrix((ones, cells), (len(interactions.users), n))
+        matrix = sparse.csr_matrix((ones, interactions.item_rows, interactions.indptr),
+                                   (len(interactions.users), n))  # fmt: skip
+        turned = matrix.T.tocsr()
         root = np.sqrt(np.maximum(interactions.item_counts, 1)).astype(np.float32)
         keep = max(1, min(c.neighbours or n, n))
         columns = np.zeros((n, keep), np.int32)
         values = np.zeros((n, keep), np.float32)
         for start in range(0, n, BLOCK):
-            shared = (matrix[:, start : start + BLOCK].T @ matrix).tocsr()
-            for at in range(shared.shape[0]):
-                span = slice(shared.indptr[at], shared.indptr[at + 1])
-                others, row = shared.indices[span], start + at
-                cosine = shared.data[span] / (root[row] * root[others] + c.regularization)
-                cosine[others == row] = 0
-                best = np.lexsort((others, -cosine))[:keep]
-                columns[row, : len(best)], values[row, : len(best)] = others[best], cosine[best]
-            options.tell(min(start + BLOCK, n), n)
+            rows = slice(start, min(start + BLOCK, n))
+            shared = (turned[rows] @ matrix).toarray()
+            shared /= root[rows, None] * root + np.float32(c.regularization)
+            shared[np.arange(len(shared)), np.arange(rows.start, rows.stop)] = 0
+            columns[rows], values[rows] = strongest(shared, keep)
+            options.tell(rows.stop, n)
         counted = popularity(interactions)
         prior = counted / np.float32(max(counted.max(initial=0), 1e-9))
         return ItemKNN(c, interactions.items, Neighbours.packed(columns, values), prior)

@@ -17,7 +17,7 @@ from recommender.core.errors import TrainingDiverged
 from recommender.core.models.base import Model
 from recommender.core.models.ratings import MF, MFConfig
 from recommender.core.training.base import FitOptions
-from recommender.core.training.ials import Block, blocks
+from recommender.core.training.ials import Block, both_sides
 
 MOST_NUMBERS = 100_000_000  # in the stored vectors: 400 MB
 LEAST_NOISE = 1e-3  # variance; ratings without any noise would freeze the chain
@@ -83,8 +83,7 @@ class _Chain:
             vectors[:-1][counts == 0] = 0
             vectors[-1] = 0
         self.centred = x.values - scale(x)[0]
-        self.by_user = list(blocks(x.user_rows, x.item_rows, self.centred, shapes[1]))
-        self.by_item = list(blocks(x.item_rows, x.user_rows, self.centred, shapes[0]))
+        self.by_item, self.by_user = both_sides(x, self.centred)
         # of the noise in a rating, and per side of each factor, in units of that noise
         self.noise = float(np.var(self.centred, dtype=np.float64)) if len(x) else 0.0
         start = np.full(config.factors + 1, config.regularization)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -20,12 +21,14 @@ from recommender.core.models.neighbours import (
     TransitionsConfig,
     newest,
 )
-from recommender.core.models.recency import ages
 from recommender.core.training.base import FitOptions
 from recommender.core.training.popular import popularity
 
 NEIGHBOURS = 128
 LIST_ENTRIES = 1_000_000  # small catalogues may keep longer lists: 4 MB in all
+LINES = 512  # rows of a square matrix that are worked on at once
+CELLS = 2_000_000  # numbers of a dense block
+EVENTS = 65_536  # that are looked at once: what stands around them stays in the caches
 SCALE_USERS = 500  # users whose scores set the scale of the two parts
 
 
@@ -80,46 +83,68 @@ def ease_lists(
     keep = keep or max(NEIGHBOURS, LIST_ENTRIES // max(n, 1))
     chosen = np.sort(np.argsort(-interactions.item_counts, kind="stable")[:max_items])
     with_events = chosen[interactions.item_counts[chosen] > 0].astype(np.int32)
-    matrix = _matrix(interactions)[:, with_events]
-    inverse = _precision(matrix, np.float32(max(regularization, 1e-3)))
-    weights = inverse
-    weights /= -np.diag(inverse)[None, :].copy()
+    weights = _precision(_matrix(interactions, with_events), np.float32(max(regularization, 1e-3)))
+    scale = -np.diag(weights).copy()
+    for rows in _spans(len(weights), LINES):
+        weights[rows] /= scale
+        if not np.isfinite(weights[rows]).all():
+            raise TrainingDiverged("ease: weights are not finite; raise the regularization")
     np.fill_diagonal(weights, 0)
-    if not np.isfinite(weights).all():
-        raise TrainingDiverged("ease: weights are not finite; raise the regularization")
     columns, values, lost = _cut(weights, keep)
     return _placed(columns, values, with_events, n), lost
 
 
-def _matrix(interactions: Interactions) -> sparse.csr_matrix:
+def _matrix(interactions: Interactions, chosen: Int32) -> sparse.csr_matrix:
+    """[users, chosen]."""
     shape = (len(interactions.users), len(interactions.items))
-    rows = (interactions.user_rows, interactions.item_rows)
-    return sparse.csr_matrix((interactions.weights, rows), shape, dtype=np.float32)
+    cells = (interactions.weights, interactions.item_rows, interactions.indptr)
+    whole = sparse.csr_matrix(cells, shape, dtype=np.float32)
+    return whole if len(chosen) == shape[1] else whole[:, chosen]
+
+
+def _spans(n: int, length: int) -> Iterator[slice]:
+    for start in range(0, n, length):
+        yield slice(start, min(start + length, n))
+
+
+def _product(left: Any, right: Any) -> Float32:
+    """Dense left · right of sparse matrices; a sparse product of all would be the larger one."""
+    right = right.tocsr()
+    found = np.empty((left.shape[0], right.shape[1]), np.float32)
+    left = left.tocsr()
+    for rows in _spans(len(found), LINES):
+        found[rows] = (left[rows] @ right).toarray()
+    return found
 
 
 def _precision(matrix: Any, ridge: np.float32) -> Float32:
     """(XᵀX + ridge I)⁻¹ for the sparse X [users, items], by the smaller of its two sides."""
     users, n = matrix.shape
     if users < n:  # Woodbury
-        inner = _inverse((matrix @ matrix.T).toarray(), ridge)
+        inner = _inverse(_product(matrix, matrix.T), ridge)
         inverse: Float32 = -(matrix.T @ np.ascontiguousarray((matrix.T @ inner).T)) / ridge
         inverse[np.diag_indices(n)] += 1 / ridge
         return inverse
-    return _inverse((matrix.T @ matrix).toarray(), ridge)
+    return _inverse(_product(matrix.T, matrix), ridge)
 
 
 def _inverse(gram: Float32, ridge: np.float32) -> Float32:
-    """(gram + ridge I)⁻¹ by Cholesky; `gram` is overwritten."""
+    """(gram + ridge I)⁻¹ by Cholesky, in the place of `gram`."""
     if not len(gram):
         return gram
     gram[np.diag_indices(len(gram))] += ridge
-    factor, failed = linalg.lapack.spotrf(gram, lower=False, overwrite_a=True)
+    # symmetric, so its transpose is itself and in the order that LAPACK writes over
+    factor, failed = linalg.lapack.spotrf(gram.T, lower=False, clean=False, overwrite_a=True)
     if not failed:
         factor, failed = linalg.lapack.spotri(factor, lower=False, overwrite_c=True)
     if failed:
         raise TrainingDiverged("ease: the item matrix is not positive; raise the regularization")
-    inverse: Float32 = np.triu(factor)
-    inverse += np.triu(factor, 1).T
+    inverse: Float32 = factor.T  # the lower triangle counts
+    for rows in _spans(len(inverse), LINES):
+        below = slice(rows.stop, None)
+        inverse[rows, below] = inverse[below, rows].T
+        corner = inverse[rows, rows]
+        corner[...] = np.tril(corner) + np.tril(corner, -1).T
     return inverse
 
 
@@ -130,45 +155,121 @@ def step_lists(interactions: Interactions, c: TransitionsConfig) -> tuple[Neighb
     Events of one second stand at their mean age and count half in each direction.
     """
     n = len(interactions.items)
-    counted = sparse.csr_matrix((n, n), dtype=np.float64)
-    if interactions.times is not None:
-        age = _ages(interactions)
-        for reach in range(1, c.window + 1):
-            counted = counted + _steps(interactions, age, reach, c.decay)
-    leaving = np.asarray(counted.sum(axis=1)).ravel() + 1
-    reaching = np.asarray(counted.sum(axis=0)).ravel() + 1
-    scaled = sparse.diags(leaving**-c.from_power) @ counted @ sparse.diags(reaching**-c.to_power)
-    keep = c.neighbours or max(NEIGHBOURS, LIST_ENTRIES // max(n, 1))
-    return _cut_sparse(scaled.tocsr(), keep)
+    keep = max(1, min(c.neighbours or max(NEIGHBOURS, LIST_ENTRIES // max(n, 1)), n))
+    columns, values = np.zeros((n, keep), np.int32), np.zeros((n, keep), np.float32)
+    if interactions.times is None or not len(interactions):
+        return Neighbours(columns[:, :1], values[:, :1]), 0.0
+    counted = _Steps.of(interactions, c)
+    leaving, reaching = counted.sums()
+    to = ((reaching + 1) ** -c.to_power).astype(np.float32)
+    start = ((leaving + 1) ** -c.from_power).astype(np.float32)
+    total = 0.0
+    for rows in _spans(n, max(1, min(LINES, CELLS // n))):
+        part = counted.block(rows)
+        part *= to
+        part *= start[rows, None]
+        columns[rows], values[rows] = strongest(part, keep)
+        total += float(np.vecdot(part, part).sum(dtype=np.float64))
+    lost = _left_out(values, total)
+    longest = max(1, int(np.count_nonzero(values, axis=1).max()))
+    if longest < keep:
+        filled = np.argsort(values == 0, axis=1, kind="stable")[:, :longest]
+        columns, values = (np.take_along_axis(x, filled, axis=1) for x in (columns, values))
+    return Neighbours(columns, values), lost
 
 
-def _ages(interactions: Interactions) -> NDArray[np.float64]:
+@dataclass(frozen=True)
+class _Steps:
+    """The steps out of each item, counted for a block of items at a time.
+
+    All of them at once would be far more numbers than there are events.
+    """
+
+    items: Int32  # [n], of each event; a user's stand together, oldest first
+    owner: Int32
+    weights: Float32
+    age: NDArray[np.float64]  # [n], events of the user that came after; ties share their mean
+    by_item: NDArray[np.integer[Any]]  # [n], events sorted by item
+    starts: NDArray[np.int64]  # [items + 1], where each item's begin in `by_item`
+    tied: bool  # somebody took two items within one second
+    config: TransitionsConfig
+
+    @classmethod
+    def of(cls, x: Interactions, config: TransitionsConfig) -> _Steps:
+        starts = np.concatenate([[0], np.cumsum(x.item_counts)])
+        by_item = np.argsort(x.item_rows, kind="stable").astype(np.int32)
+        age = _ages(x)
+        tied = bool(((age[1:] == age[:-1]) & (x.user_rows[1:] == x.user_rows[:-1])).any())
+        return cls(x.item_rows, x.user_rows, x.weights, age, by_item, starts, tied, config)
+
+    def sums(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """[items] each: all that leaves an item, and all that reaches it."""
+        n = len(self.starts) - 1
+        leaving, reaching = np.zeros(n), np.zeros(n)
+        for part in _spans(len(self.items), EVENTS):
+            events = np.arange(part.start, part.stop)
+            for first, second, weight in self._from(events):
+                leaving += np.bincount(self.items[first], weight, n)
+                reaching += np.bincount(self.items[second], weight, n)
+        return leaving, reaching
+
+    def block(self, rows: slice) -> Float32:
+        """[rows, items]: T of a block of items."""
+        n = len(self.starts) - 1
+        height = rows.stop - rows.start
+        counted = np.zeros(height * n)
+        mine = self.by_item[self.starts[rows.start] : self.starts[rows.stop]]
+        for part in _spans(len(mine), EVENTS):
+            for first, second, weight in self._from(mine[part]):
+                cells = (self.items[first] - rows.start) * np.int64(n) + self.items[second]
+                np.add.at(counted, cells, weight)
+        return counted.reshape(height, n).astype(np.float32)
+
+    def _from(
+        self, events: NDArray[np.integer[Any]]
+    ) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]]:
+        """For each distance the steps out of `events`: from, to and weight.
+
+        Within one second the order is not known: half a step each way.
+        """
+        n = len(self.items)
+        for reach in range(1, self.config.window + 1):
+            for way in (reach, -reach) if self.tied else (reach,):
+                first = events[(events + way >= 0) & (events + way < n)]
+                first = first[self.owner[first] == self.owner[first + way]]
+                gap = self.age[first] - self.age[first + way]
+                if way < 0:
+                    first, gap = first[gap == 0], gap[gap == 0]
+                second = first + way
+                later = second if way > 0 else first
+                weight = self.weights[later] * self.config.decay ** (np.maximum(gap, 1) - 1)
+                yield first, second, np.where(gap == 0, weight / 2, weight)
+
+
+def _ages(x: Interactions) -> NDArray[np.float64]:
     """[n], how many events of the same user came after each; ties share their mean."""
-    age = np.empty(len(interactions), np.float64)
-    times, ends = interactions.times, interactions.indptr
-    if times is not None:
-        for start, end in zip(ends[:-1], ends[1:], strict=True):
-            if end > start:
-                age[start:end] = ages(times[start:end])
+    n = len(x)
+    age = x.indptr[1:][x.user_rows] - 1.0 - np.arange(n)
+    if x.times is not None and n:
+        new = np.ones(n, np.bool_)
+        new[1:] = (x.times[1:] != x.times[:-1]) | (x.user_rows[1:] != x.user_rows[:-1])
+        starts = np.flatnonzero(new)
+        counts = np.diff(np.append(starts, n))
+        age = np.repeat(age[starts] - (counts - 1) / 2, counts)
     return age
 
 
-def _steps(
-    interactions: Interactions, age: NDArray[np.float64], reach: int, decay: float
-) -> sparse.csr_matrix:
-    """[items, items]: steps between events that stand `reach` rows apart."""
-    n, items = len(interactions.items), interactions.item_rows
-    first = np.arange(max(len(items) - reach, 0))
-    first = first[interactions.user_rows[first] == interactions.user_rows[first + reach]]
-    second = first + reach
-    gap = age[first] - age[second]
-    weight = interactions.weights[second] * decay ** (np.maximum(gap, 1) - 1)
-    tied = gap == 0
-    weight = np.where(tied, weight / 2, weight)
-    rows = np.concatenate([items[first], items[second][tied]])
-    columns = np.concatenate([items[second], items[first][tied]])
-    values = np.concatenate([weight, weight[tied]])
-    return sparse.coo_matrix((values, (rows, columns)), (n, n)).tocsr()
+def strongest(part: Float32, keep: int) -> tuple[Int32, Float32]:
+    """The `keep` largest magnitudes of each row, by column; of equal ones the lower columns."""
+    n = part.shape[1]
+    size = np.abs(part)
+    least = np.partition(size, n - keep, axis=1)[:, n - keep, None]
+    above, equal = size > least, size == least
+    spare = keep - np.count_nonzero(above, axis=1)
+    if np.count_nonzero(equal) > spare.sum():
+        equal &= np.cumsum(equal, axis=1, dtype=np.int32) <= spare[:, None]
+    columns = np.nonzero(above | equal)[1].reshape(len(part), keep)
+    return columns.astype(np.int32), np.take_along_axis(part, columns, axis=1)
 
 
 def _cut(dense: Float32, keep: int) -> tuple[Int32, Float32, float]:
@@ -178,30 +279,15 @@ def _cut(dense: Float32, keep: int) -> tuple[Int32, Float32, float]:
     columns = np.empty((len(dense), keep), np.int32)
     values = np.empty((len(dense), keep), np.float32)
     total = 0.0
-    for start in range(0, len(dense), 512):
-        part = dense[start : start + 512]
-        best = np.sort(np.argpartition(-np.abs(part), keep - 1, axis=1)[:, :keep], axis=1)
-        columns[start : start + 512] = best
-        values[start : start + 512] = np.take_along_axis(part, best, axis=1)
-        total += float(np.sum(part.astype(np.float64) ** 2))
-    kept = float(np.sum(values.astype(np.float64) ** 2))
-    return columns, values, max(0.0, 1 - kept / total) if total else 0.0
+    for rows in _spans(len(dense), LINES):
+        columns[rows], values[rows] = strongest(dense[rows], keep)
+        total += float(np.vecdot(dense[rows], dense[rows]).sum(dtype=np.float64))
+    return columns, values, _left_out(values, total)
 
 
-def _cut_sparse(matrix: sparse.csr_matrix, keep: int) -> tuple[Neighbours, float]:
-    n = matrix.shape[0]
-    longest = int(np.diff(matrix.indptr).max()) if n else 0
-    keep = max(1, min(keep, longest))
-    columns = np.zeros((n, keep), np.int32)
-    values = np.zeros((n, keep), np.float32)
-    for row in range(n):
-        span = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        best = np.lexsort((matrix.indices[span], -matrix.data[span]))[:keep]
-        columns[row, : len(best)] = matrix.indices[span][best]
-        values[row, : len(best)] = matrix.data[span][best]
-    total = float(np.sum(matrix.data**2))
-    kept = float(np.sum(values.astype(np.float64) ** 2))
-    return Neighbours(columns, values), max(0.0, 1 - kept / total) if total else 0.0
+def _left_out(kept: Float32, total: float) -> float:
+    share = float(np.sum(kept.astype(np.float64) ** 2)) / total if total else 1.0
+    return max(0.0, 1 - share)
 
 
 def _placed(columns: Int32, values: Float32, chosen: Int32, n: int) -> Neighbours:
