@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from devstack import movielens
-from devstack.bench import feed, growth, memory, notify, training
+from devstack.bench import feed, growth, memory, networks, notify, training
 from devstack.bench.feed import BenchFailed
 from devstack.bench.report import Line, table
 from devstack.bench.shop import Size, demo, shop
@@ -26,12 +26,14 @@ from devstack.postgres import PostgresFailed
 from devstack.processes import StartFailed
 from devstack.stack import database
 
-SECTIONS = ("feed", "memory", "notify", "train")
+SECTIONS = ("feed", "memory", "notify", "train", "networks")
 FULL = Size(10_000, 100_000, 1_000_000)
 QUICK = Size(1_000, 5_000, 60_000, 1000)
 
 
-def sections(server: str, state: Path, *, quick: bool) -> dict[str, Callable[[], list[Line]]]:
+def sections(
+    server: str, state: Path, *, quick: bool, full: bool = False
+) -> dict[str, Callable[[], list[Line]]]:
     """What can be measured, by name; nothing is made before a section is called."""
     size = QUICK if quick else FULL
     rounds, seconds = (1, 2.0) if quick else (3, 8.0)
@@ -50,6 +52,12 @@ def sections(server: str, state: Path, *, quick: bool) -> dict[str, Callable[[],
             rounds=rounds,
             events=100_000 if quick else 1_000_000,
         ),
+        "networks": lambda: networks.run(
+            state,
+            rounds=rounds,
+            events=100_000 if quick else 5_000_000,
+            naive=quick or full,
+        ),
         "growth": lambda: growth.run(server, state),
     }
 
@@ -58,11 +66,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
     parser.add_argument("--only", default="", help=f"of {','.join(SECTIONS)},growth")
     parser.add_argument("--quick", action="store_true", help="small data, one round: does it run")
-    parser.add_argument("--full", action="store_true", help="also how latency grows with size")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="also what takes long: latency by size, the full softmax",
+    )
     parser.add_argument("--json", type=Path, help="write the lines to this file too")
     told = parser.parse_args()
     wanted = [part for part in told.only.split(",") if part] or list(SECTIONS)
-    if told.full and "growth" not in wanted:
+    if told.full and not told.only:
         wanted.append("growth")
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
@@ -73,7 +85,7 @@ def main() -> int:
     state.mkdir(parents=True, exist_ok=True)
     try:
         with database(os.environ) as server:
-            doors = sections(server, state, quick=told.quick)
+            doors = sections(server, state, quick=told.quick, full=told.full)
             unknown = [name for name in wanted if name not in doors]
             if unknown:
                 parser.error(f"no section {', '.join(unknown)}; known: {', '.join(doors)}")

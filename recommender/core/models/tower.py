@@ -22,6 +22,7 @@ class TowerConfig:
     patience: int = 3  # epochs without a better validation NDCG@10
     batch: int = 1024  # targets a step
     learning_rate: float = 0.005
+    decay: float = 1.0  # of the learning rate, from one epoch to the next
     weight_decay: float = 0.02
     dropout: float = 0.2  # of past items
     negatives: int = 2048  # sampled with logQ correction where the catalogue is larger than
