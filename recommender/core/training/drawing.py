@@ -1,4 +1,4 @@
-"""Draws items without replacement, each with a known chance."""
+"""Draws items, each with a chance of its own and on its own."""
 
 from __future__ import annotations
 
@@ -9,27 +9,22 @@ from recommender.core.data import Float32, Float64
 
 
 class Drawing:
-    """`number` distinct items a draw; `chance` [items] is how likely each one is among them.
+    """About `number` distinct items a draw; `chance` [items] is how likely each one is among them.
 
-    Systematic sampling over a fresh random order (Madow 1949): exact chances and the same size
-    each time, at the price of one shuffle. What is too likely for its share is always drawn.
+    Poisson sampling: whether one item comes tells nothing about another. What is too likely for
+    its share always comes.
     """
 
     def __init__(self, sizes: NDArray[np.floating], number: int):
         self.chance = chances(np.asarray(sizes, np.float64), number)
-        self.always = np.flatnonzero(self.chance >= 1)
-        self.others = np.flatnonzero(self.chance < 1)
-        self.left = number - len(self.always)
         self.log_chance: Float32 = np.log(self.chance).astype(np.float32)
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """[number], the certain ones first."""
-        order = rng.permutation(self.others)
-        ends = np.cumsum(self.chance[order])
-        points = rng.random() + np.arange(self.left)
-        places = np.searchsorted(ends, points, side="right")
-        # the last end may fall short of its whole number by rounding
-        return np.concatenate([self.always, order[np.minimum(places, len(order) - 1)]])
+        """Rows in ascending order, never none at all."""
+        while True:
+            drawn = np.flatnonzero(rng.random(len(self.chance)) < self.chance)
+            if len(drawn):
+                return drawn
 
 
 def chances(sizes: Float64, number: int) -> Float64:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from recommender.core.data import Interactions
@@ -73,6 +75,18 @@ def adamw(
     )
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """No threads inside the arithmetic: between two short steps they would only spin."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, "blas"):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def fit_epochs(
     fitting: Fitting[M],
     interactions: Interactions,
@@ -88,6 +102,18 @@ def fit_epochs(
     when the loss or a parameter is no longer finite, or the loss explodes.
     """
     told = f"{about} {options.seed} {interactions.data_hash()}"
+    with one_thread():
+        return _fitted(fitting, interactions, options, epochs, patience, told)
+
+
+def _fitted(
+    fitting: Fitting[M],
+    interactions: Interactions,
+    options: FitOptions,
+    epochs: int,
+    patience: int,
+    told: str,
+) -> M:
     checkpoint = Checkpoint(
         options.checkpoint_dir, hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
     )

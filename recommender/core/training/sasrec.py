@@ -17,7 +17,7 @@ from recommender.core.training.base import FitOptions
 from recommender.core.training.debias import event_weights
 from recommender.core.training.loop import Fitting, adamw, fit_epochs
 from recommender.core.training.means import chosen
-from recommender.core.training.sequences import Segments
+from recommender.core.training.sequences import Segments, per_step
 from recommender.core.training.softmax import CatalogueLoss
 
 
@@ -72,10 +72,8 @@ class SASRecFitting(Fitting[SASRec]):
 
     def epoch(self) -> float:
         """Mean loss over all targets, each seen with at least half a window before it."""
-        per_step = max(1, self.config.batch // self.half)
-        return self.steps(
-            self._loss(events) for events in self.segments.batches(self.rng, per_step)
-        )
+        size = per_step(self.interactions, self.config.batch, self.half)
+        return self.steps(self._loss(events) for events in self.segments.batches(self.rng, size))
 
     def model(self, found: Params) -> SASRec:
         arrays = {name: p.detach().cpu().numpy().copy() for name, p in self.parameters.items()}

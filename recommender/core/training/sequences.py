@@ -9,6 +9,15 @@ from numpy.typing import NDArray
 
 from recommender.core.data import Interactions
 
+TARGETS = 16  # targets a segment
+CONTEXT = 64  # past items that a target sees at most, plus those of its own segment
+MOST_STEPS = 800  # an epoch: more events make larger batches, or the optimizer would cost most
+
+
+def per_step(x: Interactions, batch: int, targets: int) -> int:
+    """How many segments make a step of at least `batch` targets."""
+    return max(1, max(batch, len(x) // MOST_STEPS) // targets)
+
 
 class Segments:
     """Pieces of histories: `context` slots that are only looked at, then `targets` slots.

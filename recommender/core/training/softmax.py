@@ -84,7 +84,7 @@ class _SampledCrossEntropy(torch.autograd.Function):
         place = drawn.new_full((len(outputs),), -1)
         place[drawn] = torch.arange(n, device=drawn.device)
         place = place[targets]  # of each target among the drawn, -1 where it is not there
-        wanted, wanted_bias = outputs[targets], bias[targets]
+        wanted, wanted_bias = outputs[targets], (bias - log_chance)[targets]
         d_users, d_others = torch.empty_like(users), torch.zeros_like(others)
         d_base = torch.zeros_like(base)
         missing = torch.empty_like(wanted_bias)  # gradient of each row's target logit
@@ -146,11 +146,11 @@ def sampled_cross_entropy(
     log_chance: Tensor,
     weights: Tensor | None = None,
 ) -> Tensor:
-    """The same, with the sum over the catalogue estimated from the `drawn` items, all distinct.
+    """The same among the target and the `drawn` items, each less its `log_chance` to be drawn.
 
-    The target enters as it is, every other drawn item divided by its chance to be drawn (the logQ
-    correction of Bengio, Senécal 2008): the estimate of the sum is unbiased (Horvitz, Thompson
-    1952). `log_chance` [items].
+    That is the logQ correction (Bengio, Senécal 2008; Yi et al. 2019). Where items are drawn one
+    independently of the other, the target is, given who is there, one of them with exactly these
+    odds: the expected gradient is 0 where the full loss has its least, however few are drawn.
     """
     loss: Tensor = _SampledCrossEntropy.apply(  # type: ignore[no-untyped-call]
         users, outputs, bias, targets, drawn, log_chance, weights

@@ -17,11 +17,8 @@ from recommender.core.training.base import FitOptions
 from recommender.core.training.debias import event_weights
 from recommender.core.training.loop import Fitting, adamw, fit_epochs
 from recommender.core.training.means import DecayedMeans, chosen
-from recommender.core.training.sequences import Segments
+from recommender.core.training.sequences import CONTEXT, TARGETS, Segments, per_step
 from recommender.core.training.softmax import CatalogueLoss
-
-TARGETS = 32  # targets a segment
-CONTEXT = 48  # past items that a target sees at most, plus those of its own segment
 
 
 @dataclass(frozen=True)
@@ -74,10 +71,8 @@ class TowerFitting(Fitting[HistoryTower]):
 
     def epoch(self) -> float:
         """Mean loss of one pass over all targets, in a fresh order of ties and segments."""
-        per_step = max(1, self.config.batch // TARGETS)
-        return self.steps(
-            self._loss(events) for events in self.segments.batches(self.rng, per_step)
-        )
+        size = per_step(self.interactions, self.config.batch, TARGETS)
+        return self.steps(self._loss(events) for events in self.segments.batches(self.rng, size))
 
     def model(self, found: Params) -> HistoryTower:
         arrays = {name: p.detach().cpu().numpy().copy() for name, p in self.parameters.items()}

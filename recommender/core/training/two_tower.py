@@ -19,11 +19,9 @@ from recommender.core.training.content import item_features
 from recommender.core.training.debias import event_weights
 from recommender.core.training.loop import Fitting, adamw, fit_epochs
 from recommender.core.training.means import DecayedMeans, chosen
-from recommender.core.training.sequences import Segments
+from recommender.core.training.sequences import CONTEXT, TARGETS, Segments, per_step
 from recommender.core.training.softmax import CatalogueLoss
 
-TARGETS = 32  # targets a segment
-CONTEXT = 48  # past items that a target sees at most, plus those of its own segment
 MOST_LABELS = 256
 LABELS_ALONE = 0.1  # of the targets see the labels and no past, as a new user does
 
@@ -91,10 +89,8 @@ class _TwoTowerFitting(Fitting[TwoTower]):
         self.counted = event_weights(x, config.debias)
 
     def epoch(self) -> float:
-        per_step = max(1, self.config.batch // TARGETS)
-        return self.steps(
-            self._loss(events) for events in self.segments.batches(self.rng, per_step)
-        )
+        size = per_step(self.interactions, self.config.batch, TARGETS)
+        return self.steps(self._loss(events) for events in self.segments.batches(self.rng, size))
 
     def model(self, found: Params) -> TwoTower:
         with torch.no_grad():
