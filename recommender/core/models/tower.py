@@ -21,8 +21,8 @@ class TowerConfig:
     epochs: int = 30  # at most; validation stops earlier
     patience: int = 3  # epochs without a better validation NDCG@10
     batch: int = 1024  # targets a step
-    learning_rate: float = 0.005
-    decay: float = 1.0  # of the learning rate, from one epoch to the next
+    learning_rate: float = 0.01
+    decay: float = 0.7  # of the learning rate, from one epoch to the next
     weight_decay: float = 0.02
     dropout: float = 0.2  # of past items
     negatives: int = 2048  # sampled with logQ correction where the catalogue is larger than

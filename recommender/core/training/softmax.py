@@ -159,7 +159,7 @@ def sampled_cross_entropy(
 
 
 class CatalogueLoss:
-    """Full softmax over a catalogue of up to `full` items, over `negatives` drawn ones above."""
+    """Full softmax over a catalogue of up to `full` items, over about `negatives` drawn above."""
 
     def __init__(self, counts: NDArray[np.int64], full: int, negatives: int, device: torch.device):
         self.drawing: Drawing | None = None

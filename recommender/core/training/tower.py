@@ -20,6 +20,8 @@ from recommender.core.training.means import DecayedMeans, chosen
 from recommender.core.training.sequences import CONTEXT, TARGETS, Segments, per_step
 from recommender.core.training.softmax import CatalogueLoss
 
+DECAY_STEPS = 100  # an epoch of fewer lowers the learning rate by less
+
 
 @dataclass(frozen=True)
 class TowerTrainer:
@@ -61,8 +63,11 @@ class TowerFitting(Fitting[HistoryTower]):
             config.learning_rate,
             config.weight_decay,
         )
-        self.decay = config.decay
         self.segments = Segments(interactions, CONTEXT, TARGETS)
+        self.per_step = per_step(interactions, config.batch, TARGETS)
+        # where an epoch is only a few steps, many epochs must be worth it
+        steps = len(self.segments) / self.per_step
+        self.decay = config.decay ** min(1.0, steps / DECAY_STEPS)
         self.means = DecayedMeans(config.half_lives, CONTEXT, TARGETS)
         self.over_catalogue = CatalogueLoss(
             interactions.item_counts, config.full_softmax_items, config.negatives, self.device
@@ -71,8 +76,8 @@ class TowerFitting(Fitting[HistoryTower]):
 
     def epoch(self) -> float:
         """Mean loss of one pass over all targets, in a fresh order of ties and segments."""
-        size = per_step(self.interactions, self.config.batch, TARGETS)
-        return self.steps(self._loss(events) for events in self.segments.batches(self.rng, size))
+        batches = self.segments.batches(self.rng, self.per_step)
+        return self.steps(self._loss(events) for events in batches)
 
     def model(self, found: Params) -> HistoryTower:
         arrays = {name: p.detach().cpu().numpy().copy() for name, p in self.parameters.items()}
