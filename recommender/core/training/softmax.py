@@ -58,7 +58,8 @@ class _FullCrossEntropy(torch.autograd.Function):
             d_bias.addmv_(error.T, scale)
         ctx.save_for_backward(d_users, d_outputs, d_bias)
         ctx.rows = max(len(users), 1)
-        return loss / (LOG2_E * ctx.rows)
+        mean: Tensor = loss / (LOG2_E * ctx.rows)
+        return mean
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
@@ -120,7 +121,8 @@ class _SampledCrossEntropy(torch.autograd.Function):
         d_bias.index_add_(0, drawn, d_base)
         ctx.save_for_backward(d_users, d_outputs, d_bias)
         ctx.rows = max(len(users), 1)
-        return loss / (LOG2_E * ctx.rows)
+        mean: Tensor = loss / (LOG2_E * ctx.rows)
+        return mean
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None, None]:
