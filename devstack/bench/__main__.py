@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from devstack import movielens
-from devstack.bench import feed, growth, memory, networks, notify, training
+from devstack.bench import feed, growth, memory, notify, training
 from devstack.bench.feed import BenchFailed
 from devstack.bench.report import Line, table
 from devstack.bench.shop import Size, demo, shop
@@ -52,14 +52,16 @@ def sections(
             rounds=rounds,
             events=100_000 if quick else 1_000_000,
         ),
-        "networks": lambda: networks.run(
-            state,
-            rounds=rounds,
-            events=100_000 if quick else 5_000_000,
-            naive=quick or full,
-        ),
+        "networks": lambda: _networks(state, rounds, quick=quick, full=full),
         "growth": lambda: growth.run(server, state),
     }
+
+
+def _networks(state: Path, rounds: int, *, quick: bool, full: bool) -> list[Line]:
+    from devstack.bench import networks  # noqa: PLC0415 - loads torch
+
+    events = 100_000 if quick else 5_000_000
+    return networks.run(state, rounds=rounds, events=events, naive=quick or full)
 
 
 def main() -> int:

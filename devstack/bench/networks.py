@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
+from torch.nn import functional
 
 from devstack import movielens
 from devstack.bench.report import Line, median
@@ -28,10 +30,13 @@ from devstack.bootstrap import ROOT
 from recommender.core.data import IdMap, Interactions
 from recommender.core.metrics import mean_gain
 from recommender.core.models.base import Model
+from recommender.core.models.tower import TowerConfig
 from recommender.core.reading import read_dataset
 from recommender.core.splits import Split, leave_last_out
 from recommender.core.training.auto import fit_named
 from recommender.core.training.base import FitOptions
+from recommender.core.training.softmax import CatalogueLoss
+from recommender.core.training.tower import TowerFitting
 
 FIT_SECONDS, FIT_MB = 40.0, 500.0
 EPOCH_SECONDS, EPOCH_LOSS = 80.0, 1.005  # the loss against the full softmax's
@@ -171,29 +176,32 @@ def measure_fit(split: Split) -> dict[str, Any]:
 
 def measure_epoch(split: Split, loss: str) -> dict[str, Any]:
     """One epoch from the same start and in the same order of steps, whatever the loss."""
-    from recommender.core.models.tower import TowerConfig  # noqa: PLC0415
-    from recommender.core.training.tower import TowerFitting  # noqa: PLC0415
-
     items = len(split.train.items)
     config = TowerConfig()
     few = min(config.negatives, items // 5)  # small catalogues are sampled here as well
     config = replace(config, full_softmax_items=few if loss == "sampled" else items, negatives=few)
     fitting = TowerFitting(config, split.train, FitOptions())
     if loss == "naive":
-        fitting.over_catalogue = naive_cross_entropy
+        fitting.over_catalogue = NaiveLoss(split.train.item_counts, items, few, fitting.device)
     began = time.process_time()
     fitting.epoch()
     spent = time.process_time() - began
     return {"cpu": spent, "items": items, "held_loss": cross_entropy(fitting.model({}), split)}
 
 
-def naive_cross_entropy(
-    users: Any, outputs: Any, bias: Any, targets: Any, _weights: Any, _rng: Any
-) -> Any:
+class NaiveLoss(CatalogueLoss):
     """All logits of a step at once, and torch's own gradient."""
-    from torch.nn import functional  # noqa: PLC0415
 
-    return functional.cross_entropy(users @ outputs.T + bias, targets)
+    def __call__(
+        self,
+        users: Tensor,
+        outputs: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
+        rng: np.random.Generator,
+    ) -> Tensor:
+        return functional.cross_entropy(users @ outputs.T + bias, targets)
 
 
 def cross_entropy(model: Model, split: Split) -> float:
