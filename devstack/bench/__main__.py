@@ -26,13 +26,15 @@ from devstack.postgres import PostgresFailed
 from devstack.processes import StartFailed
 from devstack.stack import database
 
-SECTIONS = ("feed", "memory", "notify", "train")
+SECTIONS = ("feed", "memory", "notify", "train", "networks")
 LONG = ("train-growth", "growth")
 FULL = Size(10_000, 100_000, 1_000_000)
 QUICK = Size(1_000, 5_000, 60_000, 1000)
 
 
-def sections(server: str, state: Path, *, quick: bool) -> dict[str, Callable[[], list[Line]]]:
+def sections(
+    server: str, state: Path, *, quick: bool, full: bool = False
+) -> dict[str, Callable[[], list[Line]]]:
     """What can be measured, by name; nothing is made before a section is called."""
     size = QUICK if quick else FULL
     rounds, seconds = (1, 2.0) if quick else (3, 8.0)
@@ -52,15 +54,27 @@ def sections(server: str, state: Path, *, quick: bool) -> dict[str, Callable[[],
             source=training.QUICK if quick else training.FULL,
         ),
         "train-growth": lambda: training_growth.run(state, rounds=rounds, quick=quick),
+        "networks": lambda: _networks(state, rounds, quick=quick, full=full),
         "growth": lambda: growth.run(server, state),
     }
+
+
+def _networks(state: Path, rounds: int, *, quick: bool, full: bool) -> list[Line]:
+    from devstack.bench import networks  # noqa: PLC0415 - loads torch
+
+    events = 100_000 if quick else 5_000_000
+    return networks.run(state, rounds=rounds, events=events, naive=quick or full)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
     parser.add_argument("--only", default="", help=f"of {','.join(SECTIONS)},{','.join(LONG)}")
     parser.add_argument("--quick", action="store_true", help="small data, one round: does it run")
-    parser.add_argument("--full", action="store_true", help="also how all of it grows with size")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="also what takes long: how all of it grows with size, the full softmax",
+    )
     parser.add_argument("--json", type=Path, help="write the lines to this file too")
     told = parser.parse_args()
     wanted = [part for part in told.only.split(",") if part] or list(SECTIONS)
@@ -75,7 +89,7 @@ def main() -> int:
     state.mkdir(parents=True, exist_ok=True)
     try:
         with database(os.environ) as server:
-            doors = sections(server, state, quick=told.quick)
+            doors = sections(server, state, quick=told.quick, full=told.full)
             unknown = [name for name in wanted if name not in doors]
             if unknown:
                 parser.error(f"no section {', '.join(unknown)}; known: {', '.join(doors)}")

@@ -120,7 +120,7 @@ def test_the_sampled_loss_learns_frequencies_whatever_it_draws():
     targets = torch.from_numpy(np.repeat(np.arange(6), counts))
     bias = torch.zeros(6, requires_grad=True)
     nobody = torch.zeros(len(targets), 1)
-    loss = CatalogueLoss(counts[::-1].copy(), 1, 5)  # draws the rare ones most
+    loss = CatalogueLoss(counts[::-1].copy(), 1, 3, torch.device("cpu"))  # draws the rare ones most
     rng, optimizer = np.random.default_rng(0), torch.optim.Adam([bias], lr=0.05)
     learned = []
     for _ in range(500):

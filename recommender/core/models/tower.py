@@ -19,9 +19,10 @@ class TowerConfig:
     factors: int = 64
     half_lives: tuple[float, ...] = (1.0, 8.0, 0.0)  # events; 0 is a plain mean
     epochs: int = 30  # at most; validation stops earlier
-    patience: int = 3  # epochs without a better validation NDCG@10
+    patience: int = 2  # epochs without a better validation NDCG@10
     batch: int = 1024  # targets a step
-    learning_rate: float = 0.005
+    learning_rate: float = 0.01
+    decay: float = 0.7  # of the learning rate, from one epoch to the next
     weight_decay: float = 0.02
     dropout: float = 0.2  # of past items
     negatives: int = 2048  # sampled with logQ correction where the catalogue is larger than

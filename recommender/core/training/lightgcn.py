@@ -16,7 +16,7 @@ from recommender.core.models.base import Model, Params
 from recommender.core.models.lightgcn import LightGCN, LightGCNConfig
 from recommender.core.training.base import FitOptions
 from recommender.core.training.debias import event_weights
-from recommender.core.training.loop import Fitting, fit_epochs
+from recommender.core.training.loop import Fitting, adamw, fit_epochs
 from recommender.core.training.softmax import CatalogueLoss
 
 MOST_STEPS = 100  # an epoch
@@ -52,26 +52,23 @@ class LightGCNFitting(Fitting[LightGCN]):
             "vectors": vectors.to(self.device).requires_grad_(),
             "bias": bias.to(self.device).requires_grad_(),
         }
-        groups = [
-            {"params": [self.parameters["vectors"]], "weight_decay": config.weight_decay},
-            {"params": [self.parameters["bias"]], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
-        self.over_catalogue = CatalogueLoss(counts, config.full_softmax_items, config.negatives)
+        self.optimizer = adamw(
+            [self.parameters["vectors"]],
+            [self.parameters["bias"]],
+            config.learning_rate,
+            config.weight_decay,
+        )
+        self.over_catalogue = CatalogueLoss(
+            counts, config.full_softmax_items, config.negatives, self.device
+        )
         self.counted = event_weights(x, config.debias)
 
     def epoch(self) -> float:
         order = self.rng.permutation(len(self.interactions))
-        losses = []
         # each step smooths the whole graph
         batch = max(self.config.batch, len(order) // MOST_STEPS)
-        for start in range(0, len(order), batch):
-            loss = self._loss(order[start : start + batch])
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            losses.append(float(loss.detach()))
-        return float(np.mean(losses)) if losses else 0.0
+        starts = range(0, len(order), batch)
+        return self.steps(self._loss(order[start : start + batch]) for start in starts)
 
     def model(self, found: Params) -> LightGCN:
         with torch.no_grad():

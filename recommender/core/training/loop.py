@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from recommender.core.data import Interactions
 from recommender.core.errors import TrainingDiverged
-from recommender.core.metrics import mean_gain
 from recommender.core.models.base import Model, Params
 from recommender.core.training.base import FitOptions
 from recommender.core.training.checkpoint import Checkpoint
+from recommender.core.training.validating import Validation
 
 M = TypeVar("M", bound=Model)
 HALF_MOST = 65_504.0  # also False for NaN and infinity
@@ -31,6 +34,8 @@ class Fitting(ABC, Generic[M]):
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     rng: np.random.Generator
+    decay: float = 1.0  # of the learning rate, from one epoch to the next
+    longest_gradient: ClassVar[float] = 0.0  # what a longer one is cut to; 0: never
 
     @abstractmethod
     def epoch(self) -> float:
@@ -40,8 +45,46 @@ class Fitting(ABC, Generic[M]):
     def model(self, found: Params) -> M:
         """The NumPy model of the parameters as they stand; a copy."""
 
+    def steps(self, losses: Iterable[Tensor]) -> float:
+        """One step of the optimizer for each loss as it comes; their mean."""
+        found = []
+        for loss in losses:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            if self.longest_gradient:
+                torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.longest_gradient)
+            self.optimizer.step()
+            found.append(float(loss.detach()))
+        return float(np.mean(found)) if found else 0.0
+
     def tensors(self) -> dict[str, Tensor]:
         return {name: p.detach().clone() for name, p in self.parameters.items()}
+
+
+def adamw(
+    decayed: Sequence[Tensor], free: Sequence[Tensor], learning_rate: float, weight_decay: float
+) -> torch.optim.AdamW:
+    """AdamW over both, with weight decay for the first; one pass over memory a step on a CPU."""
+    groups: list[dict[str, Any]] = [
+        {"params": [*decayed]},
+        {"params": [*free], "weight_decay": 0.0},
+    ]
+    on_cpu = all(p.device.type == "cpu" for p in (*decayed, *free))
+    return torch.optim.AdamW(
+        groups, lr=learning_rate, weight_decay=weight_decay, fused=True if on_cpu else None
+    )
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """No threads inside the arithmetic: between two short steps they would only spin."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, "blas"):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def fit_epochs(
@@ -59,18 +102,36 @@ def fit_epochs(
     when the loss or a parameter is no longer finite, or the loss explodes.
     """
     told = f"{about} {options.seed} {interactions.data_hash()}"
+    with one_thread():
+        return _fitted(fitting, interactions, options, epochs, patience, told)
+
+
+def _fitted(
+    fitting: Fitting[M],
+    interactions: Interactions,
+    options: FitOptions,
+    epochs: int,
+    patience: int,
+    told: str,
+) -> M:
     checkpoint = Checkpoint(
         options.checkpoint_dir, hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
     )
     done, best, best_at = checkpoint.load(fitting) or (0, {}, fitting.tensors())
+    validation = None
+    if options.held:
+        validation = Validation(interactions, options.held, options.seed)
+    rates = [group["lr"] for group in fitting.optimizer.param_groups]
     while done < epochs and not (options.held and best and done - best["epoch"] >= patience):
+        for group, rate in zip(fitting.optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * fitting.decay**done
         loss = fitting.epoch()
         done += 1
         first = best.get("first", loss)
         _check(fitting, loss, first, done)
         metrics = {"loss": loss}
-        if options.held:
-            metrics["ndcg@10"] = mean_gain(fitting.model({}), interactions, options.held)
+        if validation is not None:
+            metrics["ndcg@10"] = validation.ndcg(fitting.model({}))
         value = metrics.get("ndcg@10", float(done))
         if not best or value > best["value"]:
             best = {"value": value, "epoch": done, "loss": loss, "first": first}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from recommender.core.models.neumf import NeuMF, NeuMFConfig
 from recommender.core.models.pasts import spans
 from recommender.core.training.base import FitOptions
 from recommender.core.training.debias import event_weights
-from recommender.core.training.loop import Fitting, fit_epochs
+from recommender.core.training.loop import Fitting, adamw, fit_epochs
 
 MOST_PAST = 200  # items that make up a user in training, a fresh sample of a longer past
 
@@ -59,12 +60,11 @@ class _NeuMFFitting(Fitting[NeuMF]):
         }
         self.parameters = {k: t.to(self.device).requires_grad_() for k, t in tensors.items()}
         free = {"bias", "first_bias", "second_bias"}
-        groups: list[dict[str, Any]] = [
-            {"params": [p for k, p in self.parameters.items() if k not in free]},
-            {"params": [self.parameters[k] for k in sorted(free)], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(
-            groups, lr=config.learning_rate, weight_decay=config.weight_decay
+        self.optimizer = adamw(
+            [p for k, p in self.parameters.items() if k not in free],
+            [self.parameters[k] for k in sorted(free)],
+            config.learning_rate,
+            config.weight_decay,
         )
         self.counted = event_weights(interactions, config.debias)
         rate = config.negatives / max(n - 1, config.negatives)
@@ -72,20 +72,7 @@ class _NeuMFFitting(Fitting[NeuMF]):
         self.power = rate * (config.calibration * (1 - 1 / rate) + 1 / rate)
 
     def epoch(self) -> float:
-        x = self.interactions
-        lengths = np.diff(x.indptr)
-        users = self.rng.permutation(np.flatnonzero(lengths > 1))
-        losses, start = [], 0
-        while start < len(users):
-            reached = np.cumsum(np.minimum(lengths[users[start:]], MOST_PAST))
-            step = max(1, int(np.searchsorted(reached, self.config.batch, side="right")))
-            loss = self._loss(users[start : start + step])
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            losses.append(float(loss.detach()))
-            start += step
-        return float(np.mean(losses)) if losses else 0.0
+        return self.steps(self._loss(users) for users in self._batches())
 
     def model(self, found: Params) -> NeuMF:
         with torch.no_grad():
@@ -101,6 +88,18 @@ class _NeuMFFitting(Fitting[NeuMF]):
             }
             arrays: dict[str, Any] = {k: np.array(t.cpu().numpy()) for k, t in tensors.items()}
         return NeuMF(self.config, self.interactions.items, found=found, **arrays)
+
+    def _batches(self) -> Iterator[NDArray[np.int64]]:
+        """Users in a fresh order, as many at a time as fill a batch."""
+        lengths = np.diff(self.interactions.indptr)
+        users = self.rng.permutation(np.flatnonzero(lengths > 1))
+        reached = np.cumsum(np.minimum(lengths[users], MOST_PAST))
+        start = 0
+        while start < len(users):
+            before = reached[start - 1] if start else 0
+            end = int(np.searchsorted(reached, before + self.config.batch, side="right"))
+            yield users[start : max(end, start + 1)]
+            start = max(end, start + 1)
 
     def _loss(self, users: NDArray[np.int64]) -> Tensor:
         """gBCE over every event of these users, the event itself left out of its user."""

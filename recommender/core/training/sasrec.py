@@ -15,8 +15,9 @@ from recommender.core.models.base import Model, Params
 from recommender.core.models.sasrec import EPSILON, SASRec, SASRecConfig, block_shapes
 from recommender.core.training.base import FitOptions
 from recommender.core.training.debias import event_weights
-from recommender.core.training.loop import Fitting, fit_epochs
-from recommender.core.training.sequences import segments
+from recommender.core.training.loop import Fitting, adamw, fit_epochs
+from recommender.core.training.means import chosen
+from recommender.core.training.sequences import Segments, per_step
 from recommender.core.training.softmax import CatalogueLoss
 
 
@@ -33,6 +34,8 @@ class SASRecTrainer:
 
 
 class SASRecFitting(Fitting[SASRec]):
+    longest_gradient = 5.0
+
     def __init__(self, config: SASRecConfig, interactions: Interactions, options: FitOptions):
         self.config, self.interactions = config, interactions
         self.device = torch.device(options.device)
@@ -59,29 +62,18 @@ class SASRecFitting(Fitting[SASRec]):
                 self.parameters[f"{b}.distance"].requires_grad_(False)
         decayed = [p for p in self.parameters.values() if p.ndim == 2]
         plain_ones = [p for p in self.parameters.values() if p.ndim == 1 and p.requires_grad]
-        groups = [
-            {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": plain_ones, "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
-        self.over_catalogue = CatalogueLoss(counts, config.full_softmax_items, config.negatives)
+        self.optimizer = adamw(decayed, plain_ones, config.learning_rate, config.weight_decay)
+        self.over_catalogue = CatalogueLoss(
+            counts, config.full_softmax_items, config.negatives, self.device
+        )
         self.counted = event_weights(interactions, config.debias)
         self.half = max(1, config.length // 2)
+        self.segments = Segments(interactions, self.half, self.half)
 
     def epoch(self) -> float:
         """Mean loss over all targets, each seen with at least half a window before it."""
-        events = segments(self.interactions, self.rng, self.half, self.half)
-        order = self.rng.permutation(len(events))
-        per_step = max(1, self.config.batch // self.half)
-        losses = []
-        for start in range(0, len(order), per_step):
-            loss = self._loss(events[order[start : start + per_step]])
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(self.parameters.values(), 5.0)
-            self.optimizer.step()
-            losses.append(float(loss.detach()))
-        return float(np.mean(losses)) if losses else 0.0
+        size = per_step(self.interactions, self.config.batch, self.half)
+        return self.steps(self._loss(events) for events in self.segments.batches(self.rng, size))
 
     def model(self, found: Params) -> SASRec:
         arrays = {name: p.detach().cpu().numpy().copy() for name, p in self.parameters.items()}
@@ -91,16 +83,17 @@ class SASRecFitting(Fitting[SASRec]):
     def _loss(self, events: np.ndarray) -> Tensor:
         n, x = len(self.interactions.items), self.interactions
         rows = np.where(events >= 0, x.item_rows[events], n).astype(np.int64)
-        shown = torch.from_numpy(rows[:, :-1]).to(self.device)
-        wanted = torch.from_numpy(rows[:, -self.half :]).to(self.device)
-        states = self.states(shown)[:, -self.half :]
-        real = (wanted < n) & (shown[:, -self.half :] < n)  # with at least one item before
+        states = self.states(torch.from_numpy(rows[:, :-1]).to(self.device))[:, -self.half :]
+        # with at least one item before
+        real = (events[:, -self.half :] >= 0) & (events[:, -self.half - 1 : -1] >= 0)
+        targets = events[:, -self.half :][real]
         weights = None
         if self.counted is not None:
-            weights = torch.from_numpy(self.counted[events[:, -self.half :]]).to(self.device)[real]
+            weights = torch.from_numpy(self.counted[targets]).to(self.device)
+        wanted = torch.from_numpy(x.item_rows[targets].astype(np.int64)).to(self.device)
         p = self.parameters
         return self.over_catalogue(
-            states[real], p["vectors"][:n], p["bias"], wanted[real], weights, self.rng
+            chosen(states, real), p["vectors"][:n], p["bias"], wanted, weights, self.rng
         )
 
     def states(self, rows: Tensor) -> Tensor:

@@ -1,4 +1,9 @@
-"""Cross-entropy over the whole catalogue without ever holding all logits."""
+"""Cross-entropy over the whole catalogue without ever holding all logits.
+
+Loss and gradients come chunk by chunk in the forward pass. A chunk of logits becomes powers of 2
+(half the price of exp) in place and is never divided by its sums: that division, and the weights,
+go to the rows of user vectors, which are much narrower.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +14,51 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-CHUNK = 1024  # rows of logits held at once: 40 MB at 10,000 items
+from recommender.core.training.drawing import Drawing
+
+CHUNK = 512  # rows of logits held at once: 20 MB at 10,000 items
+LOG2_E = float(np.log2(np.e))
+POWER = 0.75  # of an item's count, in its chance to be drawn
 
 
-class _ChunkedCrossEntropy(torch.autograd.Function):
-    """Computes the loss and its gradients chunk by chunk in the forward pass."""
-
+class _FullCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, users: Tensor, outputs: Tensor, bias: Tensor, targets: Tensor, weights: Tensor
+        ctx: Any,
+        users: Tensor,
+        outputs: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        weights: Tensor | None,
     ) -> Tensor:
         d_users = torch.empty_like(users)
         d_outputs = torch.zeros_like(outputs)
         d_bias = torch.zeros_like(bias)
         loss = users.new_zeros(())
+        buffer = users.new_empty((min(CHUNK, len(users)), len(outputs)))
+        base = bias * LOG2_E
         for start in range(0, len(users), CHUNK):
-            part, wanted = users[start : start + CHUNK], targets[start : start + CHUNK]
-            weight = weights[start : start + CHUNK]
-            logits = torch.addmm(bias, part, outputs.T)
+            span = slice(start, start + CHUNK)
+            part, wanted = users[span], targets[span]
+            error = torch.addmm(base, part * LOG2_E, outputs.T, out=buffer[: len(part)])
+            top = error.amax(1, keepdim=True)
             rows = torch.arange(len(part), device=users.device)
-            norm = torch.logsumexp(logits, dim=1)
-            loss += ((norm - logits[rows, wanted]) * weight).sum()
-            error = logits.sub_(norm[:, None]).exp_()
-            error[rows, wanted] -= 1
-            error *= weight[:, None]
-            d_users[start : start + CHUNK] = error @ outputs
-            d_outputs.addmm_(error.T, part)
-            d_bias += error.sum(0)
+            own = error[rows, wanted] - top[:, 0]
+            error.sub_(top).exp2_()
+            total = error.sum(1)
+            error[rows, wanted] -= total
+            each, scale = total.log2() - own, total.reciprocal()
+            if weights is not None:
+                each *= weights[span]
+                scale *= weights[span]
+            loss += each.sum()
+            torch.mm(error, outputs, out=d_users[span])
+            d_users[span] *= scale[:, None]
+            d_outputs.addmm_(error.T, part * scale[:, None])
+            d_bias.addmv_(error.T, scale)
         ctx.save_for_backward(d_users, d_outputs, d_bias)
         ctx.rows = max(len(users), 1)
-        mean: Tensor = loss / ctx.rows
+        mean: Tensor = loss / (LOG2_E * ctx.rows)
         return mean
 
     @staticmethod
@@ -48,12 +68,74 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         return d_users * scale, d_outputs * scale, d_bias * scale, None, None
 
 
+class _SampledCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        users: Tensor,
+        outputs: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        drawn: Tensor,
+        log_chance: Tensor,
+        weights: Tensor | None,
+    ) -> Tensor:
+        n = len(drawn)
+        others, base = outputs[drawn], bias[drawn] - log_chance[drawn]
+        place = drawn.new_full((len(outputs),), -1)
+        place[drawn] = torch.arange(n, device=drawn.device)
+        place = place[targets]  # of each target among the drawn, -1 where it is not there
+        wanted, wanted_bias = outputs[targets], (bias - log_chance)[targets]
+        d_users, d_others = torch.empty_like(users), torch.zeros_like(others)
+        d_base = torch.zeros_like(base)
+        missing = torch.empty_like(wanted_bias)  # gradient of each row's target logit
+        loss = users.new_zeros(())
+        buffer = users.new_empty((min(CHUNK, len(users)), n))
+        base *= LOG2_E
+        for start in range(0, len(users), CHUNK):
+            span = slice(start, start + CHUNK)
+            part = users[span]
+            error = torch.addmm(base, part * LOG2_E, others.T, out=buffer[: len(part)])
+            twice = torch.nonzero(place[span] >= 0)[:, 0]
+            error[twice, place[span][twice]] = -torch.inf
+            own = ((part * wanted[span]).sum(1) + wanted_bias[span]) * LOG2_E
+            top = torch.maximum(error.amax(1), own)
+            own -= top
+            error.sub_(top[:, None]).exp2_()
+            rest = error.sum(1)
+            total = rest + own.exp2()
+            each, scale = total.log2() - own, total.reciprocal()
+            if weights is not None:
+                each *= weights[span]
+                scale *= weights[span]
+            loss += each.sum()
+            missing[span] = -rest * scale
+            torch.mm(error, others, out=d_users[span])
+            d_users[span] *= scale[:, None]
+            d_others.addmm_(error.T, part * scale[:, None])
+            d_base.addmv_(error.T, scale)
+        d_users.addcmul_(wanted, missing[:, None])
+        d_outputs = torch.zeros_like(outputs).index_add_(0, targets, users * missing[:, None])
+        d_outputs.index_add_(0, drawn, d_others)
+        d_bias = torch.zeros_like(bias).index_add_(0, targets, missing)
+        d_bias.index_add_(0, drawn, d_base)
+        ctx.save_for_backward(d_users, d_outputs, d_bias)
+        ctx.rows = max(len(users), 1)
+        mean: Tensor = loss / (LOG2_E * ctx.rows)
+        return mean
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None, None]:
+        scale = grad / ctx.rows
+        d_users, d_outputs, d_bias = ctx.saved_tensors
+        return d_users * scale, d_outputs * scale, d_bias * scale, None, None, None, None
+
+
 def full_cross_entropy(
     users: Tensor, outputs: Tensor, bias: Tensor, targets: Tensor, weights: Tensor | None = None
 ) -> Tensor:
     """Mean over rows of -weight · log softmax(users @ outputs.T + bias)[target]."""
-    each = users.new_ones(len(users)) if weights is None else weights
-    loss: Tensor = _ChunkedCrossEntropy.apply(users, outputs, bias, targets, each)  # type: ignore[no-untyped-call]
+    loss: Tensor = _FullCrossEntropy.apply(users, outputs, bias, targets, weights)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -62,31 +144,30 @@ def sampled_cross_entropy(
     outputs: Tensor,
     bias: Tensor,
     targets: Tensor,
-    negatives: Tensor,
-    log_expected: Tensor,
+    drawn: Tensor,
+    log_chance: Tensor,
     weights: Tensor | None = None,
 ) -> Tensor:
-    """The same over the target and shared `negatives`, with logQ correction.
+    """The same among the target and the `drawn` items, each less its `log_chance` to be drawn.
 
-    `log_expected` [items] is the log of how often each item is expected among the negatives
-    (Yi et al. 2019); a negative that is the row's own target is left out.
+    That is the logQ correction (Bengio, Senécal 2008; Yi et al. 2019). Where items are drawn one
+    independently of the other, the target is, given who is there, one of them with exactly these
+    odds: the expected gradient is 0 where the full loss has its least, however few are drawn.
     """
-    own = (users * outputs[targets]).sum(1) + bias[targets]
-    others = torch.addmm(bias[negatives] - log_expected[negatives], users, outputs[negatives].T)
-    others = others.masked_fill(negatives[None, :] == targets[:, None], -torch.inf)
-    own = own - log_expected[targets]
-    loss = torch.logsumexp(torch.cat([own[:, None], others], 1), 1) - own
-    return (loss if weights is None else loss * weights).mean()
+    loss: Tensor = _SampledCrossEntropy.apply(  # type: ignore[no-untyped-call]
+        users, outputs, bias, targets, drawn, log_chance, weights
+    )
+    return loss
 
 
 class CatalogueLoss:
-    """Full softmax over a catalogue of up to `full` items, sampled with logQ above that."""
+    """Full softmax over a catalogue of up to `full` items, over about `negatives` drawn above."""
 
-    def __init__(self, counts: NDArray[np.int64], full: int, negatives: int):
-        self.n, self.negatives = len(counts), negatives
-        self.sampled = self.n > max(full, negatives)
-        chance = (counts.astype(np.float32) + 1) ** 0.75
-        self.chance = chance / chance.sum()
+    def __init__(self, counts: NDArray[np.int64], full: int, negatives: int, device: torch.device):
+        self.drawing: Drawing | None = None
+        if len(counts) > max(full, negatives):
+            self.drawing = Drawing((counts + 1.0) ** POWER, negatives)
+            self.log_chance = torch.from_numpy(self.drawing.log_chance).to(device)
 
     def __call__(
         self,
@@ -97,11 +178,7 @@ class CatalogueLoss:
         weights: Tensor | None,
         rng: np.random.Generator,
     ) -> Tensor:
-        if not self.sampled:
+        if self.drawing is None:
             return full_cross_entropy(users, outputs, bias, targets, weights)
-        drawn = torch.from_numpy(rng.choice(self.n, self.negatives, p=self.chance))
-        expected = torch.from_numpy(np.log(self.chance * self.negatives).astype(np.float32))
-        device = users.device
-        return sampled_cross_entropy(
-            users, outputs, bias, targets, drawn.to(device), expected.to(device), weights
-        )
+        drawn = torch.from_numpy(self.drawing.draw(rng)).to(users.device)
+        return sampled_cross_entropy(users, outputs, bias, targets, drawn, self.log_chance, weights)

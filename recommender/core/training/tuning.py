@@ -57,7 +57,8 @@ SPACES: dict[str, dict[str, tuple[float, ...]]] = {
     },
     "history_tower": {
         "factors": (32, 64, 96),
-        "learning_rate": (0.002, 0.003, 0.005, 0.01),
+        "learning_rate": (0.003, 0.005, 0.01, 0.02),
+        "decay": (0.6, 0.7, 0.85, 1),
         "weight_decay": (0, 0.02, 0.1),
         "dropout": (0, 0.1, 0.2, 0.4),
         "batch": (256, 512, 1024),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,12 +17,11 @@ from recommender.core.models.two_tower import TwoTower, TwoTowerConfig
 from recommender.core.training.base import FitOptions
 from recommender.core.training.content import item_features
 from recommender.core.training.debias import event_weights
-from recommender.core.training.loop import Fitting, fit_epochs
-from recommender.core.training.sequences import decay_band, segments
+from recommender.core.training.loop import Fitting, adamw, fit_epochs
+from recommender.core.training.means import DecayedMeans, chosen
+from recommender.core.training.sequences import CONTEXT, TARGETS, Segments, per_step
 from recommender.core.training.softmax import CatalogueLoss
 
-TARGETS = 32  # targets a segment
-CONTEXT = 48  # past items that a target sees at most, plus those of its own segment
 MOST_LABELS = 256
 LABELS_ALONE = 0.1  # of the targets see the labels and no past, as a new user does
 
@@ -76,30 +75,22 @@ class _TwoTowerFitting(Fitting[TwoTower]):
         }
         self.parameters = {k: t.to(self.device).requires_grad_() for k, t in tensors.items()}
         free = {"bias_ids", "bias", "gates"}
-        groups: list[dict[str, Any]] = [
-            {"params": [p for k, p in self.parameters.items() if k not in free]},
-            {"params": [self.parameters[k] for k in sorted(free)], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(
-            groups, lr=config.learning_rate, weight_decay=config.weight_decay
+        self.optimizer = adamw(
+            [p for k, p in self.parameters.items() if k not in free],
+            [self.parameters[k] for k in sorted(free)],
+            config.learning_rate,
+            config.weight_decay,
         )
-        bands = [decay_band(h, CONTEXT, TARGETS) for h in config.half_lives]
-        self.decays = torch.stack(bands).to(self.device)
-        self.over_catalogue = CatalogueLoss(counts, config.full_softmax_items, config.negatives)
+        self.segments = Segments(x, CONTEXT, TARGETS)
+        self.means = DecayedMeans(config.half_lives, CONTEXT, TARGETS)
+        self.over_catalogue = CatalogueLoss(
+            counts, config.full_softmax_items, config.negatives, self.device
+        )
         self.counted = event_weights(x, config.debias)
 
     def epoch(self) -> float:
-        events = segments(self.interactions, self.rng, CONTEXT, TARGETS)
-        order = self.rng.permutation(len(events))
-        per_step = max(1, self.config.batch // TARGETS)
-        losses = []
-        for start in range(0, len(order), per_step):
-            loss = self._loss(events[order[start : start + per_step]])
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step()
-            losses.append(float(loss.detach()))
-        return float(np.mean(losses)) if losses else 0.0
+        size = per_step(self.interactions, self.config.batch, TARGETS)
+        return self.steps(self._loss(events) for events in self.segments.batches(self.rng, size))
 
     def model(self, found: Params) -> TwoTower:
         with torch.no_grad():
@@ -129,34 +120,27 @@ class _TwoTowerFitting(Fitting[TwoTower]):
 
     def _loss(self, events: NDArray[np.int64]) -> Tensor:
         x, n, c = self.interactions, len(self.interactions.items), self.config
-        real = torch.from_numpy(events >= 0).to(self.device)
-        rows = torch.from_numpy(x.item_rows[events].astype(np.int64)).to(self.device)
-        weights = torch.from_numpy(x.weights[events]).to(self.device) * real
         chance = torch.rand((n, 1), generator=self.generator).to(self.device)
         rate = c.id_dropout if self.features.shape[1] else 0.0
         inputs, outputs, bias = self._tables((chance >= rate).float())
-        shown = weights * (self._chance(rows.shape) >= c.dropout)
-        past: Tensor | float = 0.0
-        for gate, decay in zip(self.parameters["gates"], self.decays, strict=True):
-            summed = decay @ (inputs[rows] * shown[:, :, None])  # [b, TARGETS, factors]
-            total = shown @ decay.T  # [b, TARGETS]
-            past = past + gate * (summed / (total[:, :, None] + 1e-6))
-        users = torch.as_tensor(past)
+        real = events >= 0
+        shown = real & (self.rng.random(events.shape, np.float32) >= c.dropout)
+        gated = inputs * self.parameters["gates"][:, None, :]  # [half-lives, items, factors]
+        weights = np.where(shown, x.weights[events], np.float32(0))
+        users = self.means(gated, x.item_rows[events], weights)
         if len(self.labels):
             first = torch.from_numpy(x.user_rows[events[:, CONTEXT]].astype(np.int64))
             known = self.told[first.to(self.device)] @ self.parameters["label_vectors"]
-            users = users * (self._chance(users.shape[:2]) >= LABELS_ALONE)[:, :, None]
+            alone = torch.rand(users.shape[:2], generator=self.generator).to(self.device)
+            users = users * (alone >= LABELS_ALONE)[:, :, None]
             users = users + known[:, None, :]
         wanted = real[:, CONTEXT:]
+        targets = events[:, CONTEXT:][wanted]
         each = None
         if self.counted is not None:
-            each = torch.from_numpy(self.counted[events[:, CONTEXT:]]).to(self.device)[wanted]
-        return self.over_catalogue(
-            users[wanted], outputs, bias, rows[:, CONTEXT:][wanted], each, self.rng
-        )
-
-    def _chance(self, shape: torch.Size) -> Tensor:
-        return torch.rand(shape, generator=self.generator).to(self.device)
+            each = torch.from_numpy(self.counted[targets]).to(self.device)
+        rows = torch.from_numpy(x.item_rows[targets].astype(np.int64)).to(self.device)
+        return self.over_catalogue(chosen(users, wanted), outputs, bias, rows, each, self.rng)
 
 
 def _labels(x: Interactions) -> tuple[IdMap, NDArray[np.float32]]:
