@@ -168,7 +168,8 @@ class Transitions(Model):
         return over_history(history, len(self.items), part, len(item_rows))
 
     def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
-        return _similar(self.weights, item_rows, k)
+        lists = self.weights if self.config.step_share < 1 else self.steps
+        return _similar(lists, item_rows, k)
 
     def arrays(self) -> Arrays:
         return {

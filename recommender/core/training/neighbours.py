@@ -22,6 +22,7 @@ from recommender.core.models.neighbours import (
 )
 from recommender.core.models.recency import ages
 from recommender.core.training.base import FitOptions
+from recommender.core.training.once import once_per_data
 from recommender.core.training.popular import popularity
 
 NEIGHBOURS = 128
@@ -50,7 +51,10 @@ class TransitionsTrainer:
 
     def fit(self, interactions: Interactions, options: FitOptions) -> Model:
         c = self.config
-        weights, lost = ease_lists(interactions, c.regularization, c.neighbours, c.max_items)
+        weights, lost = nothing(interactions), 0.0
+        if c.step_share < 1:
+            told = c.regularization, c.neighbours, c.max_items
+            weights, lost = ease_lists(interactions, *told)
         options.tell(1, 2)
         steps, lost_steps = step_lists(interactions, c)
         users = np.random.default_rng(options.seed).permutation(len(interactions.users))
@@ -68,6 +72,7 @@ class TransitionsTrainer:
         )
 
 
+@once_per_data
 def ease_lists(
     interactions: Interactions, regularization: float, keep: int, max_items: int
 ) -> tuple[Neighbours, float]:
@@ -89,6 +94,12 @@ def ease_lists(
         raise TrainingDiverged("ease: weights are not finite; raise the regularization")
     columns, values, lost = _cut(weights, keep)
     return _placed(columns, values, with_events, n), lost
+
+
+def nothing(interactions: Interactions) -> Neighbours:
+    """Lists without any neighbour."""
+    shape = (len(interactions.items), 1)
+    return Neighbours(np.zeros(shape, np.int32), np.zeros(shape, np.float32))
 
 
 def _matrix(interactions: Interactions) -> sparse.csr_matrix:
