@@ -221,3 +221,28 @@ def test_too_few_users_are_blended_but_not_stacked():
 
     assert "stack" not in fitted.chosen["candidates"]
     assert "blend" in fitted.chosen["candidates"]
+
+
+@pytest.mark.parametrize("name", ["ease", "item_knn"])
+def test_with_user_power_one_every_user_weighs_the_same(name):
+    # u's four items against three users who took a and c alone
+    rows = [("u", item, None) for item in "abde"]
+    rows += [(user, item, None) for user in "vwx" for item in "ac"]
+    x = events(rows)
+    matrix = np.zeros((4, 5))
+    matrix[x.user_rows, x.item_rows] = 1
+    shares = matrix.sum(1) ** -1.0
+    shares /= (matrix * shares[:, None]).sum() / matrix.sum()
+    gram = matrix.T @ (shares[:, None] * matrix)
+    if name == "ease":
+        precision = np.linalg.inv(gram + 2 * np.eye(5))
+        wanted = -precision / np.diag(precision)
+    else:
+        root = np.sqrt(np.diag(gram))
+        wanted = gram / (root[:, None] * root + 2)
+    np.fill_diagonal(wanted, 0)
+
+    params = {"regularization": 2.0, "user_power": 1.0}
+    model = make_trainer(name, params).fit(x, FitOptions())
+    scores = model.score_one(History.of([0])) - np.float32(1e-4) * model.popularity
+    assert scores == pytest.approx(wanted[0], abs=2e-3)

@@ -73,6 +73,7 @@ class EaseConfig:
     neighbours: int = 0  # a list; 0: 128, or more where the catalogue is small
     half_life: float = 10.0  # events; 0 or a history without times: all count the same
     max_items: int = 20_000  # the most popular; the closed form needs a square of them
+    user_power: float = 0.0  # a user counts 1 / length^this an event: 1, and all weigh the same
 
 
 @dataclass(frozen=True)

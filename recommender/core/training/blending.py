@@ -134,7 +134,7 @@ def board(
     z, columns, weights, counts, relevant, lengths = [], [], [], [], [], []
     for n, (user, wanted) in enumerate(zip(held.user_rows, held.item_rows, strict=True)):
         history = interactions.history(user)
-        every = np.stack([one[n] for one in stood])
+        every = np.stack([one[n] for one in stood]).astype(np.float32)
         unseen = np.isfinite(every[0])
         chosen = np.zeros(every.shape[1], bool)
         chosen[np.asarray(wanted)] = True
@@ -146,7 +146,7 @@ def board(
         rows = np.concatenate([np.flatnonzero(chosen), drawn])
         relevant.append(sum(counts) + np.flatnonzero(np.isin(rows, wanted)))
         counts.append(len(rows))
-        z.append(every[:, rows].T.astype(np.float32))
+        z.append(every[:, rows].T)
         columns.append(facts.columns(history)[rows])
         standing = np.ones(len(rows), np.float32)
         standing[len(rows) - len(drawn) :] = len(others) / max(len(drawn), 1)

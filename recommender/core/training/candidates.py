@@ -89,7 +89,8 @@ def _variants(name: str, config: AutoConfig, *, timed: bool, small: bool) -> Var
     if name == "ease":
         ridges = (300.0, 30.0) if small else (300.0,)
         if not timed:
-            return [{"regularization": r} for r in ((*ridges, 1000.0) if small else ridges)]
+            plain = [{"regularization": r} for r in ((*ridges, 1000.0) if small else ridges)]
+            return [*plain, {"regularization": 100.0, "user_power": 0.5}]
         return [{"regularization": r, "half_life": h} for r in ridges for h in (10.0, 3.0)]
     if name == "transitions":
         blends = [{"regularization": r} for r in ((300.0, 30.0) if small else (300.0,))]

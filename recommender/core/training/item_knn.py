@@ -13,6 +13,7 @@ from recommender.core.models.base import Model
 from recommender.core.models.item_knn import ItemKNN, ItemKNNConfig
 from recommender.core.models.neighbours import Neighbours
 from recommender.core.training.base import FitOptions
+from recommender.core.training.neighbours import user_shares
 from recommender.core.training.popular import popularity
 
 BLOCK = 1000  # items whose neighbours are counted at once
@@ -24,12 +25,16 @@ class ItemKNNTrainer:
     config: ItemKNNConfig = field(default_factory=ItemKNNConfig)
 
     def fit(self, interactions: Interactions, options: FitOptions) -> Model:
-        """cos(i, j) = users of both / (sqrt(users of i * users of j) + regularization)."""
+        """cos(i, j) = users of both / (sqrt(users of i * users of j) + regularization).
+
+        With a `user_power` each counts for their share of `user_shares`.
+        """
         c, n = self.config, len(interactions.items)
         cells = (interactions.user_rows, interactions.item_rows)
-        ones = np.ones(len(interactions), np.float32)
-        matrix = sparse.csc_matrix((ones, cells), (len(interactions.users), n))
-        root = np.sqrt(np.maximum(interactions.item_counts, 1)).astype(np.float32)
+        shares = user_shares(interactions, c.user_power)
+        matrix = sparse.csc_matrix((np.sqrt(shares), cells), (len(interactions.users), n))
+        counts = np.bincount(interactions.item_rows, shares, n)
+        root = np.sqrt(np.where(counts > 0, counts, 1)).astype(np.float32)
         keep = max(1, min(c.neighbours or n, n))
         columns = np.zeros((n, keep), np.int32)
         values = np.zeros((n, keep), np.float32)

@@ -38,7 +38,8 @@ class EaseTrainer:
     def fit(self, interactions: Interactions, options: FitOptions) -> Model:
         """Exact weights; `facts` tell what cutting to short lists lost."""
         c = self.config
-        weights, lost = ease_lists(interactions, c.regularization, c.neighbours, c.max_items)
+        told = c.regularization, c.neighbours, c.max_items, c.user_power
+        weights, lost = ease_lists(interactions, *told)
         options.tell(1, 1)
         packed = Neighbours.packed(weights.columns, weights.values)
         return Ease(c, interactions.items, packed, _prior(interactions), {"cut_loss": lost})
@@ -74,7 +75,11 @@ class TransitionsTrainer:
 
 @once_per_data
 def ease_lists(
-    interactions: Interactions, regularization: float, keep: int, max_items: int
+    interactions: Interactions,
+    regularization: float,
+    keep: int,
+    max_items: int,
+    user_power: float = 0.0,
 ) -> tuple[Neighbours, float]:
     """EASE weights B with zero diagonal, cut to the `keep` largest |B| of each row.
 
@@ -85,7 +90,7 @@ def ease_lists(
     keep = keep or max(NEIGHBOURS, LIST_ENTRIES // max(n, 1))
     chosen = np.sort(np.argsort(-interactions.item_counts, kind="stable")[:max_items])
     with_events = chosen[interactions.item_counts[chosen] > 0].astype(np.int32)
-    matrix = _matrix(interactions)[:, with_events]
+    matrix = _matrix(interactions, user_power)[:, with_events]
     inverse = _precision(matrix, np.float32(max(regularization, 1e-3)))
     weights = inverse
     weights /= -np.diag(inverse)[None, :].copy()
@@ -102,10 +107,20 @@ def nothing(interactions: Interactions) -> Neighbours:
     return Neighbours(np.zeros(shape, np.int32), np.zeros(shape, np.float32))
 
 
-def _matrix(interactions: Interactions) -> sparse.csr_matrix:
+def _matrix(interactions: Interactions, user_power: float) -> sparse.csr_matrix:
     shape = (len(interactions.users), len(interactions.items))
     rows = (interactions.user_rows, interactions.item_rows)
-    return sparse.csr_matrix((interactions.weights, rows), shape, dtype=np.float32)
+    weights = interactions.weights * np.sqrt(user_shares(interactions, user_power))
+    return sparse.csr_matrix((weights, rows), shape, dtype=np.float32)
+
+
+def user_shares(interactions: Interactions, power: float) -> Float32:
+    """[events], 1 / the user's number of events to this power, 1 on average.
+
+    Judged by the user and not by the event, a few long histories must not outvote all others.
+    """
+    shares = np.maximum(np.diff(interactions.indptr), 1)[interactions.user_rows] ** -power
+    return (shares / max(float(shares.mean()) if len(shares) else 1.0, 1e-9)).astype(np.float32)
 
 
 def _precision(matrix: Any, ridge: np.float32) -> Float32:
