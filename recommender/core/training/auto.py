@@ -243,7 +243,7 @@ class _Auto:
         if kind == STACK:
             stacking = Stacking.of(compared)
             parts = stacking.parts(stack_weights(stacking, everybody))
-            kept = np.flatnonzero(parts >= LEAST_SHARE)
+            kept = np.flatnonzero(parts >= min(LEAST_SHARE, parts.max()))
             stacking = Stacking.of(compared.of_models(kept))
             mix = stacking.mix(stack_weights(stacking, everybody))
         elif kind == BLEND:
