@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -20,12 +20,12 @@ def once_per_data(
     long as the interactions are. Nobody may change it."""
     kept: WeakKeyDictionary[Interactions, dict[Any, R]] = WeakKeyDictionary()
 
-    @wraps(made)
-    def found(interactions: Interactions, *args: P.args, **kwargs: P.kwargs) -> R:
+    def found(interactions: Interactions, /, *args: P.args, **kwargs: P.kwargs) -> R:
         results = kept.setdefault(interactions, {})
         key = (args, tuple(sorted(kwargs.items())))
         if key not in results:
             results[key] = made(interactions, *args, **kwargs)
         return results[key]
 
+    update_wrapper(found, made)
     return found
