@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from recommender.core.artifacts import load_artifact, save_artifact
 from recommender.core.data import History
 from recommender.core.models.stack import Mix, Stack
 from recommender.core.splits import leave_last_out
@@ -18,6 +20,7 @@ from recommender.core.training.fits import Fits
 from recommender.core.training.item_facts import item_facts
 from recommender.core.training.registry import make_trainer
 from recommender.core.training.stacking import Stacking, stack_weights
+from recommender.recipes import make_again, recipe_of
 from tests.recommender_core.conftest import events, two_tastes
 
 DAY = 86_400.0
@@ -246,3 +249,18 @@ def test_with_user_power_one_every_user_weighs_the_same(name):
     model = make_trainer(name, params).fit(x, FitOptions())
     scores = model.score_one(History.of([0])) - np.float32(1e-4) * model.popularity
     assert scores == pytest.approx(wanted[0], abs=2e-3)
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_stack_is_stored_and_made_again_from_its_recipe(timed, tmp_path):
+    x = two_tastes(200, timed=timed)
+    stack = fit_auto(x, AutoConfig(candidates=("popular", "ease", "user_knn"))).model
+    assert stack.name == "stack"
+    scores = stack.score(x.histories(range(9)))
+
+    save_artifact(stack, tmp_path / "m")
+    assert np.array_equal(load_artifact(tmp_path / "m").score(x.histories(range(9))), scores)
+    recipe = json.loads(json.dumps(recipe_of(stack)))
+    again = make_again(recipe, x, FitOptions())
+    assert np.array_equal(again.score(x.histories(range(9))), scores)
+    assert recipe_of(again) == recipe
