@@ -60,7 +60,7 @@ class Past:
         """As the feed builds it (`serving.state`)."""
         rows = loaded.rows(np.array([one.past.course_id for one in self.liked], np.int64))
         weights = pair_weights([one.events for one in self.liked], now, loaded.matrix)
-        return History.of(rows, weights, [one.at for one in self.liked])
+        return History.of(rows, weights, [one.at for one in self.liked], now=now)
 
 
 NOBODY = Past([], frozenset(), frozenset())

@@ -13,12 +13,15 @@ from recommender.core.data import Interactions
 from recommender.core.models.base import Model
 from recommender.core.models.cold_start import ColdStart
 from recommender.core.models.ensemble import Ensemble
+from recommender.core.models.stack import Stack, mix_from
 from recommender.core.training.auto import fit_named
 from recommender.core.training.base import FitOptions
 from recommender.core.training.cold_start import cold_started
-from recommender.core.training.registry import make_trainer
+from recommender.core.training.fits import Fits
+from recommender.core.training.item_facts import item_facts
 
-Recipe = dict[str, Any]  # {"members": [{"name", "params", "weight"}], "cold_start"?: true}
+# {"members": [{"name", "params", "weight"}], "mix"?: of a stack, "cold_start"?: true}
+Recipe = dict[str, Any]
 Stage = Callable[[str], None]
 
 
@@ -47,6 +50,9 @@ def recipe_of(model: Model) -> Recipe:
     if isinstance(model, Ensemble):
         pairs = zip(model.members, model.weights, strict=True)
         return {"members": [_member(member, weight) for member, weight in pairs]}
+    if isinstance(model, Stack):
+        members = [_member(member, 1.0) for member in model.members]
+        return {"members": members, "mix": model.params()["mix"]}
     return {"members": [_member(model, 1.0)]}
 
 
@@ -60,13 +66,15 @@ def _member(model: Model, weight: float) -> dict[str, Any]:
 def make_again(recipe: Recipe, interactions: Interactions, options: FitOptions) -> Model:
     """The recipe on other data, nothing chosen anew."""
     members = recipe["members"]
-    fitted = []
+    fits, fitted = Fits(interactions), []
     for n, member in enumerate(members):
         told = replace(options, on_progress=_part(options, n, len(members)))
-        trainer = make_trainer(member["name"], member["params"])
-        fitted.append(trainer.fit(interactions, told))
+        fitted.append(fits.fit(member["name"], member["params"], told))
     made = fitted[0]
-    if len(fitted) > 1:
+    if "mix" in recipe:
+        mix, facts = mix_from(recipe["mix"]), item_facts(interactions)
+        made = Stack(interactions.items, tuple(fitted), mix, facts, {"recipe": recipe})
+    elif len(fitted) > 1:
         weights = tuple(float(member["weight"]) for member in members)
         made = Ensemble(interactions.items, tuple(fitted), weights, {"recipe": recipe})
     return cold_started(made, interactions) if recipe.get("cold_start") else made

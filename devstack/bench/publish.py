@@ -11,8 +11,27 @@ import sys
 
 import django
 
-# Names and members as `auto` leaves them; one epoch gives arrays of the same shapes as twenty.
-MEMBERS = (("ials", 0.2), ("transitions", 0.5), ("history_tower", 0.3))
+# Members as `auto` stacks them; one epoch gives arrays of the same shapes as twenty.
+MEMBERS: tuple[tuple[str, dict[str, object]], ...] = (
+    ("popular", {}),
+    ("ials", {"iterations": 5}),
+    ("ials", {"iterations": 5, "half_life": 0.0}),
+    ("session_knn", {}),
+    ("session_knn", {"half_life": 6.0, "step_half_life": 12.0}),
+    ("ease", {}),
+    ("ease", {"half_life": 3.0}),
+    ("transitions", {}),
+    ("transitions", {"step_share": 1.0, "window": 3, "step_half_life": 1.0}),
+    ("transitions", {"step_share": 1.0, "window": 20, "decay": 0.9, "step_half_life": 6.0}),
+    ("history_tower", {}),
+)
+NOTHING = [0.0] * len(MEMBERS)
+MIX = {
+    "straight": [[0.02] * len(MEMBERS), NOTHING],
+    "curved": [[0.4] * len(MEMBERS), NOTHING],
+    "facts": [[0.1, 0.1, -0.1, -0.5, -1.0], [0.0] * 5],
+    "lengths": [3.0, 1.0, 0.7, 6.0],
+}
 
 
 def publish(tower_epochs: int) -> str:
@@ -28,16 +47,12 @@ def publish(tower_epochs: int) -> str:
     from recommender.services.versions import version_promote  # noqa: PLC0415
 
     interactions, _cleaning = snapshot()
-    params: dict[str, dict[str, object]] = {
-        "ials": {"iterations": 5},
-        "history_tower": {"epochs": tower_epochs},
-    }
-    recipe = {
-        "members": [
-            {"name": name, "params": params.get(name, {}), "weight": weight}
-            for name, weight in MEMBERS
-        ]
-    }
+    told = {"history_tower": {"epochs": tower_epochs}}
+    members = [
+        {"name": name, "params": params | told.get(name, {}), "weight": 1.0}
+        for name, params in MEMBERS
+    ]
+    recipe = {"members": members, "mix": MIX}
     model = make_again(recipe, interactions, FitOptions())
     version = f"bench-{clock.now():%Y%m%d-%H%M%S}"
     draft = artifact_draft(model, settings.KPAY.model_dir, {"version": version})

@@ -127,6 +127,7 @@ class History:
     times: Float64 | None = None  # [n], Unix seconds
     user: int = -1
     labels: tuple[str, ...] = ()  # declared interests and the entry channel, as in UserTable
+    now: float | None = None  # Unix seconds of the asking; the last event's where None
     # what models worked out on the way: scoring and explaining ask for the same things
     noted: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -138,6 +139,7 @@ class History:
         times: Sequence[float] | Float64 | None = None,
         user: int = -1,
         labels: Sequence[str] = (),
+        now: float | None = None,
     ) -> History:
         """Arrays of the right types from any sequences; weights default to 1."""
         taken = np.asarray(rows, np.int32)
@@ -145,7 +147,7 @@ class History:
             np.ones(len(taken), np.float32) if weights is None else np.asarray(weights, np.float32)
         )
         timed = None if times is None else np.asarray(times, np.float64)
-        return cls(taken, weighted, timed, user, tuple(labels))
+        return cls(taken, weighted, timed, user, tuple(labels), now)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -160,7 +162,8 @@ class History:
         if known.all():
             return self
         times = None if self.times is None else self.times[known]
-        return History(self.rows[known], self.weights[known], times, self.user, self.labels)
+        kept = self.rows[known], self.weights[known], times
+        return History(*kept, self.user, self.labels, self.now)
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,7 +108,7 @@ class LearnerState:
         rows = loaded.rows(np.array([one.past.course_id for one in self.liked], np.int64))
         now = clock.now().timestamp()
         weights = pair_weights([one.events for one in self.liked], now, loaded.matrix)
-        return History.of(rows, weights, [one.at for one in self.liked])
+        return History.of(rows, weights, [one.at for one in self.liked], now=now)
 
 
 def read_state(user_id: int, now: datetime | None = None) -> LearnerState:

@@ -13,14 +13,16 @@ from recommender.core.artifacts import load_artifact, save_artifact
 from recommender.core.data import History
 from recommender.core.models.ensemble import Ensemble
 from recommender.core.models.registry import MODELS
+from recommender.core.models.stack import Mix, Stack
 from recommender.core.serving import top_k
 from recommender.core.training.base import FitOptions
 from recommender.core.training.cold_start import cold_started
+from recommender.core.training.item_facts import item_facts
 from recommender.core.training.registry import TRAINERS, make_trainer
 from tests.recommender_core.conftest import FAST, described, events, two_tastes
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = [*FAST, "ensemble", "cold_start"]
+NAMES = [*FAST, "ensemble", "stack", "cold_start"]
 PERSONAL = [name for name in FAST if name not in {"popular", "recent", "concat_linear", "mf"}]
 
 
@@ -30,10 +32,16 @@ def fit(name, interactions, seed=0):
         return cold_started(
             make_trainer("ease").fit(interactions, options), described(interactions)
         )
-    if name != "ensemble":
+    if name not in {"ensemble", "stack"}:
         return make_trainer(name, FAST[name]).fit(interactions, options)
     parts = ("popular", "transitions", "history_tower")
     members = tuple(make_trainer(p, FAST[p]).fit(interactions, options) for p in parts)
+    if name == "stack":
+        facts = item_facts(interactions)
+        about = ((0.1,) * facts.width, (0.02,) * facts.width)
+        weights = ((0.1, 0.4, 0.3), (0.0, 0.1, -0.1))
+        mix = Mix(weights, weights, about, (1.6, 0.5, 0.7, 3.0))
+        return Stack(interactions.items, members, mix, facts)
     return Ensemble(interactions.items, members, (0.2, 0.5, 0.3))
 
 

@@ -59,8 +59,8 @@ def test_auto_reaches_the_bars(last_out, tmp_path, record_property):
     assert all(len(items) == len(set(items)) == K for items in lists.values())
     assert not any(seen[user] & set(items) for user, items in lists.items())
     record_property("auto", f"HR@10 {hr:.4f}, NDCG@10 {ndcg:.4f}")
-    assert hr >= 0.21
-    assert ndcg >= 0.115
+    assert hr >= 0.2365 - 0.013  # the best known figures less one standard error
+    assert ndcg >= 0.1349 - 0.008
 
 
 def test_ials_ranks_as_well_as_implicit(last_out, tmp_path, record_property):

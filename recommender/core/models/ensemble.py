@@ -29,7 +29,7 @@ class Ensemble(Model):
         deviations = []
         for member, weight in zip(self.members, self.weights, strict=True):
             scores = member.score_one(history)
-            deviation = _deviation(scores)
+            deviation = deviation_of(scores)
             deviations.append(deviation)
             if deviation > 0:
                 shifted = scores - scores.mean(dtype=np.float32)
@@ -85,17 +85,7 @@ class Ensemble(Model):
         return cls(items, tuple(members), weights)
 
 
-def standardized(scores: Float32) -> Float32:
-    """A new array with mean 0 and deviation 1; zeros when all scores are equal."""
-    deviation = _deviation(scores)
-    if deviation == 0:
-        return np.zeros(len(scores), np.float32)
-    shifted: Float32 = scores - scores.mean(dtype=np.float32)
-    shifted *= np.float32(1 / deviation)
-    return shifted
-
-
-def _deviation(scores: Float32) -> float:
+def deviation_of(scores: Float32) -> float:
     """Of the scores; 0 below what rounding alone makes of equal ones."""
     if not len(scores):
         return 0.0

@@ -73,6 +73,7 @@ class EaseConfig:
     neighbours: int = 0  # a list; 0: 128, or more where the catalogue is small
     half_life: float = 10.0  # events; 0 or a history without times: all count the same
     max_items: int = 20_000  # the most popular; the closed form needs a square of them
+    user_power: float = 0.0  # a user counts 1 / length^this an event: 1, and all weigh the same
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,8 @@ class Transitions(Model):
         return over_history(history, len(self.items), part, len(item_rows))
 
     def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
-        return _similar(self.weights, item_rows, k)
+        lists = self.weights if self.config.step_share < 1 else self.steps
+        return _similar(lists, item_rows, k)
 
     def arrays(self) -> Arrays:
         return {

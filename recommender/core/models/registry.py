@@ -14,6 +14,7 @@ from recommender.core.models.neumf import NeuMF
 from recommender.core.models.popular import Popular, Recent
 from recommender.core.models.ratings import MF, ConcatLinear
 from recommender.core.models.sasrec import SASRec
+from recommender.core.models.stack import Stack
 from recommender.core.models.tower import HistoryTower
 from recommender.core.models.two_tower import TwoTower
 from recommender.core.models.user_neighbours import SessionKNN, UserKNN
@@ -37,6 +38,7 @@ MODELS: dict[str, type[Model]] = {
         SASRec,
         TwoTower,
         Ensemble,
+        Stack,
         ColdStart,
     )
 }

@@ -1,17 +1,20 @@
-"""Fits candidates, lets validation choose and blend, refits the chosen on everything."""
+"""Fits candidates, lets validation choose and combine, refits the chosen on everything."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from recommender.core.data import Interactions
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.core.data import Float32, Float64, Interactions
 from recommender.core.errors import TrainingDiverged
 from recommender.core.metrics import Held, mean_gain
 from recommender.core.models.base import Model
 from recommender.core.models.ensemble import Ensemble
-from recommender.core.models.tower import TowerConfig
+from recommender.core.models.stack import Stack
 from recommender.core.splits import Split, leave_last_out, random_share
 from recommender.core.training.base import FitOptions, config_from
 from recommender.core.training.blending import (
@@ -19,36 +22,28 @@ from recommender.core.training.blending import (
     board,
     greedy_weights,
     sampled_users,
-    softmax_weights,
+    standings,
+)
+from recommender.core.training.candidates import (
+    EARLY_STOPPED,
+    AutoConfig,
+    Candidate,
+    Overrides,
+    candidates,
 )
 from recommender.core.training.cold_start import cold_started
+from recommender.core.training.fits import Fits
+from recommender.core.training.item_facts import item_facts
 from recommender.core.training.registry import make_trainer
+from recommender.core.training.stacking import Stacking, stack_weights
 
 ENOUGH_USERS = 5  # below this many validation users nothing can be chosen
-LEAST_SHARE = 0.03  # a lighter member costs more than it gives
-SMALL_CATALOGUE = 4000  # items up to which a closed form takes seconds
-LEAST_EPOCHS = 3  # fewer leave a network no chance
+ENOUGH_TO_STACK = 150  # and below this many a stack learns nothing but noise
+FOLDS = 4  # of the users: what is learned from some is judged on the others
+LEAST_SHARE = 0.03  # a lighter member of a blend costs more than it gives
 STEPS = 100  # progress units per fit
-EARLY_STOPPED = {"history_tower", "neumf", "lightgcn", "sasrec", "two_tower"}
-TIMED = ("popular", "ials", "session_knn", "transitions", "history_tower")
-UNTIMED = ("popular", "ials", "user_knn", "ease", "history_tower")
-Overrides = Mapping[str, Mapping[str, Any]]
 VALIDATED = (("hr", 10), ("ndcg", 10), ("recall", 20))
-
-
-@dataclass(frozen=True)
-class AutoConfig:
-    candidates: tuple[str, ...] = ("auto",)  # "auto": what suits data with or without times
-    epochs: int = 20  # at most, of a neural candidate
-    factors: int = 64
-    validation_users: int = 2000
-    work: float = 12_000.0  # 10⁹ multiplications for all networks; bounds epochs, not a clock
-
-
-@dataclass(frozen=True)
-class Candidate:
-    name: str
-    params: Mapping[str, Any]
+BLEND, STACK = "blend", "stack"
 
 
 @dataclass(frozen=True)
@@ -58,58 +53,6 @@ class Fitted:
     model: Model
     metrics: dict[str, float]  # of the choice, on validation
     chosen: dict[str, Any] = field(default_factory=dict)
-
-
-def candidates(
-    config: AutoConfig, interactions: Interactions, overrides: Overrides
-) -> tuple[list[Candidate], dict[str, str]]:
-    """What `auto` tries, cheapest first, and what it leaves out with the reason.
-
-    Variants of one model differ in parameters. Networks share `config.work`: each gets the
-    epochs that fit, so the same data gives the same choice on a fast machine and on a slow one.
-    """
-    timed, n = interactions.times is not None, len(interactions.items)
-    names = config.candidates
-    if names == ("auto",):
-        names = TIMED if timed else UNTIMED
-    found, left_out, left = [], {}, config.work
-    for name in names:
-        variants: Sequence[Mapping[str, Any]]
-        if name in overrides:
-            variants = [overrides[name]]
-        elif name in EARLY_STOPPED:
-            each = epoch_work(interactions, config.factors)
-            epochs = min(config.epochs, int(left / each)) if each else config.epochs
-            if epochs < min(LEAST_EPOCHS, config.epochs):
-                left_out[name] = f"an epoch takes {each:.0f} of the {left:.0f} units of work left"
-                continue
-            left -= epochs * each
-            variants = [{"epochs": epochs, "factors": config.factors, "patience": 2}]
-        else:
-            variants = _variants(name, config, timed=timed, small=n <= SMALL_CATALOGUE)
-        found += [Candidate(name, params) for params in variants]
-    return found, left_out
-
-
-def epoch_work(interactions: Interactions, factors: int) -> float:
-    """10⁹ multiplications of one pass of a softmax network: forwards once, backwards twice."""
-    n, tower = len(interactions.items), TowerConfig()
-    compared = n if n <= tower.full_softmax_items else tower.negatives
-    return 3 * 2 * len(interactions) * compared * factors / 1e9
-
-
-def _variants(
-    name: str, config: AutoConfig, *, timed: bool, small: bool
-) -> Sequence[Mapping[str, Any]]:
-    """Parameters to try; sparse data want less regularization, data without times less alpha."""
-    if name == "ials":
-        sizes = {"factors": config.factors}
-        if timed:
-            return [sizes]
-        return [sizes | {"alpha": a, "regularization": r} for a, r in ((10, 30), (3, 30), (1, 10))]
-    if name in {"ease", "transitions"}:
-        return [{"regularization": r} for r in ((30.0, 300.0) if small else (300.0,))]
-    return [{}]
 
 
 def fit_auto(
@@ -167,8 +110,17 @@ class Trial:
     """A candidate fitted without the validation events."""
 
     candidate: Candidate
-    model: Model
-    value: float  # the metric that decides
+    epochs: int | None  # that validation chose, of a network
+    stood: NDArray[np.float16]  # [users, items], standardised scores
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What did best on validation users that its weights were not learned from."""
+
+    kind: str  # the label of one candidate, BLEND or STACK
+    values: dict[str, float]  # of every candidate and combination, by the metric that decides
+    scores: Float32  # [rows of the board], of the choice, each user's by weights from others
 
 
 class _Auto:
@@ -196,30 +148,39 @@ class _Auto:
             self.config.validation_users,
             self.options.seed,
         )
-        trials = [t for c in tried if (t := self._try(c, split.train, held)) is not None]
-        trials = _best_of_each(trials)
+        fits = Fits(split.train)  # forgotten before everything is fitted again
+        trials = [t for c in tried if (t := self._try(c, fits, held)) is not None]
         if not trials:
             return self._popular("every candidate failed")
-        scored = board([t.model for t in trials], split.train, held)
-        weights = self._weights(scored)
+        compared = board(
+            [t.stood for t in trials], split.train, held, item_facts(split.train), self.options.seed
+        )
+        candidates_of = [trial.candidate for trial in trials]
+        epochs = [trial.epochs for trial in trials]
+        trials.clear()  # the standings are large, the board holds what is needed of them
+        choice = self._choice([c.label for c in candidates_of], compared)
+        metrics = {f"{n}@{k}": float(compared.judged(choice.scores, k, n).mean())
+                   for n, k in VALIDATED}  # fmt: skip
         told = {
             "metric": f"{self.metric}@{self.k}",
             "validation_users": len(held),
-            "candidates": {t.candidate.name: t.value for t in trials},
+            "candidates": choice.values,
             "failed": self.failed,
         }
-        metrics = {f"{n}@{k}": scored.mean(weights, k, n) for n, k in VALIDATED}
-        return self._refit(trials, weights, metrics, told)
+        again = [_with_epochs(c, e) for c, e in zip(candidates_of, epochs, strict=True)]
+        return self._refit(again, choice.kind, compared, metrics, told)
 
-    def _try(self, candidate: Candidate, train: Interactions, held: Held) -> Trial | None:
+    def _try(self, candidate: Candidate, fits: Fits, held: Held) -> Trial | None:
         try:
-            model = self._fit(candidate, train, replace(self.options, held=held))
+            model = self._fit(candidate, fits, replace(self.options, held=held))
         except TrainingDiverged as why:
-            self.failed[candidate.name] = str(why)
+            self.failed[candidate.label] = str(why)
             return None
-        return Trial(candidate, model, mean_gain(model, train, held, self.k, self.metric))
+        stood = standings(model, fits.interactions, held)
+        epochs = model.facts().get("epochs")
+        return Trial(candidate, None if epochs is None else max(1, int(epochs)), stood)
 
-    def _fit(self, candidate: Candidate, train: Interactions, options: FitOptions) -> Model:
+    def _fit(self, candidate: Candidate, fits: Fits, options: FitOptions) -> Model:
         before = self.done
 
         def tell(done: int, total: int, metrics: dict[str, float]) -> None:
@@ -229,56 +190,96 @@ class _Auto:
         folder = options.checkpoint_dir
         own = None if folder is None else folder / f"{candidate.name}-{before}"
         told = replace(options, on_progress=tell, checkpoint_dir=own)
-        model = make_trainer(candidate.name, candidate.params).fit(train, told)
+        model = fits.fit(candidate.name, candidate.params, told)
         self.done = before + STEPS
         return model
 
-    def _weights(self, scored: Board) -> list[float]:
-        """The best by validation among each single model and two learned blends."""
-        count = len(scored.scores)
-        options = [[float(n == only) for n in range(count)] for only in range(count)]
-        if count > 1:
-            for blend in (
-                softmax_weights(scored),
-                greedy_weights(scored, self.k, self.metric),
-            ):
-                kept = [w if w >= LEAST_SHARE else 0.0 for w in blend]
-                options.append([w / sum(kept) for w in kept])
-        return max(options, key=lambda weights: scored.mean(weights, self.k, self.metric))
+    def _choice(self, labels: list[str], compared: Board) -> Choice:
+        """A stack, a blend or a single candidate: the first that none after it clearly beats.
+
+        Weights are learned from some users and judged on the others. The candidates alone are
+        judged on everybody, and the best of so many looks better than it is: it must lead by
+        more than one standard error of the difference.
+        """
+        scores = {label: compared.z[:, n] for n, label in enumerate(labels)}
+        users = len(compared)
+        if len(labels) > 1:
+            fold = np.random.default_rng(self.options.seed).permutation(users) % FOLDS
+            scores[BLEND] = np.zeros(len(compared.z), np.float32)
+            stacking = Stacking.of(compared) if users >= ENOUGH_TO_STACK else None
+            if stacking is not None:
+                scores[STACK] = np.zeros(len(compared.z), np.float32)
+            for one in range(FOLDS):
+                others, mine = fold != one, (fold == one)[compared.owner]
+                shares = self._blended(compared, others).astype(np.float32)
+                scores[BLEND][mine] = compared.z[mine] @ shares
+                if stacking is not None:
+                    weights = stack_weights(stacking, others)
+                    scores[STACK][mine] = stacking.scores(weights)[mine]
+        judged = {n: compared.judged(one, self.k, self.metric) for n, one in scores.items()}
+        values = {name: float(of.mean()) for name, of in judged.items()}
+        kind = max(labels, key=lambda label: values[label])
+        for combined in (BLEND, STACK):
+            if combined in judged and not _leads(judged[kind], judged[combined]):
+                kind = combined
+        return Choice(kind, values, scores[kind])
+
+    def _blended(self, compared: Board, users: NDArray[np.bool_]) -> Float64:
+        """[candidates], not negative, summing to 1."""
+        shares = greedy_weights(compared, users, self.k, self.metric)
+        shares[shares < LEAST_SHARE] = 0
+        return shares / shares.sum()
 
     def _refit(
         self,
-        trials: list[Trial],
-        weights: list[float],
+        tried: list[Candidate],
+        kind: str,
+        compared: Board,
         metrics: dict[str, float],
         told: dict[str, Any],
     ) -> Fitted:
-        members, kept = [], [(t, w) for t, w in zip(trials, weights, strict=True) if w > 0]
+        everybody = np.ones(len(compared), bool)
+        mix = None
+        if kind == STACK:
+            stacking = Stacking.of(compared)
+            parts = stacking.parts(stack_weights(stacking, everybody))
+            kept = np.flatnonzero(parts >= min(LEAST_SHARE, parts.max()))
+            stacking = Stacking.of(compared.of_models(kept))
+            mix = stacking.mix(stack_weights(stacking, everybody))
+        elif kind == BLEND:
+            parts = self._blended(compared, everybody)
+            kept = np.flatnonzero(parts)
+        else:
+            kept = np.array([[c.label for c in tried].index(kind)])
+            parts = np.ones(len(tried))
         self.total = self.done + len(kept) * STEPS
-        for trial, _ in kept:
-            params = dict(trial.candidate.params)
-            if "epochs" in trial.model.facts():
-                params["epochs"] = max(1, int(trial.model.facts()["epochs"]))
-            again = Candidate(trial.candidate.name, params)
-            members.append(self._fit(again, self.interactions, replace(self.options, held=None)))
-        told["weights"] = {t.candidate.name: w for t, w in kept}
-        if len(members) == 1:
-            return Fitted(members[0], metrics, told)
-        found = {"chosen": told}
-        blend = Ensemble(self.interactions.items, tuple(members), tuple(w for _, w in kept), found)
-        return Fitted(blend, metrics, told)
+        fits, told_to = Fits(self.interactions), replace(self.options, held=None)
+        members = tuple(self._fit(tried[n], fits, told_to) for n in kept)
+        told["weights"] = {tried[n].label: float(parts[n]) for n in kept}
+        told["kind"] = kind
+        found, items = {"chosen": told}, self.interactions.items
+        model: Model = members[0]
+        if mix is not None:
+            model = Stack(items, members, mix, item_facts(self.interactions), found)
+        elif len(members) > 1:
+            model = Ensemble(items, members, tuple(float(parts[n]) for n in kept), found)
+        return Fitted(model, metrics, told)
 
     def _popular(self, why: str) -> Fitted:
         self.total = self.done + STEPS
-        model = self._fit(Candidate("popular", {}), self.interactions, self.options)
+        fits = Fits(self.interactions)
+        model = self._fit(Candidate("popular", {}, "popular"), fits, self.options)
         return Fitted(model, {}, {"why": why, "failed": self.failed, "weights": {"popular": 1.0}})
 
 
-def _best_of_each(trials: list[Trial]) -> list[Trial]:
-    """One trial per model name, the variant that validation likes best."""
-    best: dict[str, Trial] = {}
-    for trial in trials:
-        rival = best.get(trial.candidate.name)
-        if rival is None or trial.value > rival.value:
-            best[trial.candidate.name] = trial
-    return list(best.values())
+def _leads(one: Float64, other: Float64) -> bool:
+    """Whether `one` [users] is better than `other` by more than the noise of the difference."""
+    apart = one - other
+    return float(apart.mean()) > float(apart.std()) / max(len(apart), 1) ** 0.5
+
+
+def _with_epochs(candidate: Candidate, epochs: int | None) -> Candidate:
+    """The same with as many epochs as validation chose, for a network."""
+    if epochs is None:
+        return candidate
+    return replace(candidate, params={**candidate.params, "epochs": epochs})

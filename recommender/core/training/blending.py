@@ -1,86 +1,166 @@
-"""Weights of a blend, learned from the validation items alone."""
+"""What candidates say about the validation items, and the plainest way of adding it up."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
-from recommender.core.data import Float32, Interactions
+from recommender.core.data import Float32, Float64, Interactions
 from recommender.core.metrics import Held, discounts
 from recommender.core.models.base import Model
-from recommender.core.models.ensemble import standardized
+from recommender.core.models.item_facts import ItemFacts
+from recommender.core.models.pasts import spans
+from recommender.core.models.stack import standardised
 
-MOST_SCORES = 20_000_000  # users x items of one model held in memory: 80 MB
+MOST_SCORES = 12_000_000  # users x items of one model held in half precision: 24 MB
+BEST_OF_EACH = 24  # items a model brings to the comparison of a user
+OTHERS = 72  # random unseen items beside them, each standing for all that are left out
+STEPS = 10  # of the greedy selection
+BLENDED = 6  # models it looks at
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Board:
-    """Standardized scores of several models for the same validation users, seen items at -inf."""
+    """For each validation user the items that compete: the held ones, the best of each model,
+    and a seeded sample of all others, each of which counts for as many as it stands for.
+    """
 
-    scores: list[Float32]  # one [users, items] per model
-    held: Held
+    z: Float32  # [rows, models], standardised over the user's catalogue
+    facts: Float32  # [rows, columns of ItemFacts]
+    stands_for: Float32  # [rows], 1 for all but the sampled
+    starts: NDArray[np.int64]  # [users], the first row of each
+    relevant: NDArray[np.int64]  # rows of the held items, by user
+    lengths: NDArray[np.int64]  # [users], known past items
 
-    def mixed(self, weights: Sequence[float]) -> Float32:
-        """[users, items] under these weights."""
-        used = [(w, s) for w, s in zip(weights, self.scores, strict=True) if w]
-        total = np.float32(used[0][0]) * used[0][1]
-        for weight, scores in used[1:]:
-            total += np.float32(weight) * scores
-        return total
+    def __len__(self) -> int:
+        return len(self.starts)
 
-    def mean(self, weights: Sequence[float], k: int, name: str) -> float:
-        """The mean of hr, ndcg or recall at k when the models are summed with these weights."""
-        return self.judged(self.mixed(weights), k, name)
+    @property
+    def owner(self) -> NDArray[np.int64]:
+        """[rows], the user of each."""
+        return np.repeat(np.arange(len(self)), np.diff(np.append(self.starts, len(self.z))))
 
-    def judged(self, total: Float32, k: int, name: str) -> float:
-        found = 0.0
-        discount = discounts(k)
-        for row, relevant in zip(total, self.held.item_rows, strict=True):
-            targets = row[np.asarray(relevant)]
-            ranks = np.count_nonzero(row[None, :] > targets[:, None], axis=1)
-            hits = ranks[ranks < k]
-            if name == "hr":
-                found += float(len(hits) > 0)
-            elif name == "recall":
-                found += len(hits) / len(ranks)
-            else:
-                found += float(discount[hits].sum() / discount[: len(ranks)].sum())
-        return found / max(len(total), 1)
+    @cached_property
+    def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """For each held item all rows of its user one after the other: the rows, where each
+        held item's begin, and the user of each held item."""
+        ends = np.append(self.starts, len(self.z))
+        user = np.searchsorted(ends, self.relevant, side="right") - 1
+        rows, _ = spans(ends, user.astype(np.int32))
+        counts = np.diff(ends)[user]
+        return rows, np.cumsum(counts) - counts, user
+
+    def judged(self, scores: Float32, k: int, name: str) -> Float64:
+        """[users]: hr, ndcg or recall at k of these scores of the rows."""
+        rows, first, user = self._pairs
+        counts = np.diff(np.append(first, len(rows)))
+        lead = scores[rows] - np.repeat(scores[self.relevant], counts)
+        standing = self.stands_for[rows]
+        ahead = np.add.reduceat((np.sign(lead) + 1) * standing, first) - 1
+        ranks = (ahead / 2).astype(np.int64)  # equals stand in any order: half of them before
+        users, hit, discount = len(self), ranks < k, discounts(k)
+        held = np.bincount(user, minlength=users)
+        if name == "hr":
+            return (np.bincount(user[hit], minlength=users) > 0).astype(np.float64)
+        if name == "recall":
+            return np.bincount(user[hit], minlength=users) / held
+        ideal = np.cumsum(discount)[np.minimum(held, k) - 1]
+        return np.bincount(user[hit], discount[ranks[hit]], users) / ideal
+
+    def of_models(self, kept: NDArray[np.integer[Any]]) -> Board:
+        """The same with some of the models; what competes stays."""
+        return replace(self, z=np.ascontiguousarray(self.z[:, kept]))
+
+    def of_users(self, users: NDArray[np.bool_]) -> Board:
+        """The same with some of the users."""
+        rows = users[self.owner]
+        place = np.cumsum(rows) - 1
+        return Board(
+            self.z[rows],
+            self.facts[rows],
+            self.stands_for[rows],
+            place[self.starts[users]],
+            place[self.relevant[rows[self.relevant]]],
+            self.lengths[users],
+        )
 
 
-def greedy_weights(board: Board, k: int, name: str, steps: int = 12) -> list[float]:
+def greedy_weights(board: Board, users: NDArray[np.bool_], k: int, name: str) -> Float64:
     """Add one model at a time, repeats allowed; the best sum on the way, scaled to sum to 1.
 
-    Ensemble selection of Caruana et al. 2004.
+    Judged on `users` [users] alone, and among the models that are best there alone. Ensemble
+    selection of Caruana et al. 2004.
     """
-    counts = [0] * len(board.scores)
-    kept, best = counts, -1.0
-    total = np.zeros(board.scores[0].shape, np.float32)
-    for _ in range(steps):
-        values = [board.judged(total + scores, k, name) for scores in board.scores]
-        chosen = int(np.argmax(values))
-        counts = [count + (n == chosen) for n, count in enumerate(counts)]
-        total += board.scores[chosen]
-        if values[chosen] > best:
-            kept, best = counts, values[chosen]
-    return [count / sum(kept) for count in kept]
+    part = board.of_users(users)
+    models = part.z.shape[1]
+    alone = [part.judged(part.z[:, n], k, name).mean() for n in range(models)]
+    able = np.sort(np.argsort(-np.array(alone), kind="stable")[:BLENDED])
+    counts, kept, best = np.zeros(models), np.ones(models), -1.0
+    total = np.zeros(len(part.z), np.float32)
+    for _ in range(STEPS):
+        values = [part.judged(total + part.z[:, n], k, name).mean() for n in able]
+        chosen = int(able[np.argmax(values)])
+        counts[chosen] += 1
+        total += part.z[:, chosen]
+        if max(values) > best:
+            kept, best = counts.copy(), max(values)
+    return kept / kept.sum()
 
 
-def board(models: Sequence[Model], interactions: Interactions, held: Held) -> Board:
-    """Scores of `models` for the held users, in their order."""
-    histories = interactions.histories(held.user_rows)
-    scores = []
-    for model in models:
-        filled = np.empty((len(histories), len(interactions.items)), np.float32)
-        for n, history in enumerate(histories):
-            filled[n] = standardized(model.score_one(history))
-            filled[n, history.rows] = -np.inf
-        scores.append(filled)
-    return Board(scores, held)
+def standings(model: Model, interactions: Interactions, held: Held) -> NDArray[np.float16]:
+    """[users, items] in half precision: z of the unseen items, -inf for the seen ones."""
+    found = np.empty((len(held), len(interactions.items)), np.float16)
+    for n, user in enumerate(held.user_rows):
+        history = interactions.history(user)
+        found[n] = standardised(model.score_one(history))[0]
+        found[n, history.rows] = -np.inf
+    return found
+
+
+def board(
+    stood: Sequence[NDArray[np.float16]],
+    interactions: Interactions,
+    held: Held,
+    facts: ItemFacts,
+    seed: int,
+) -> Board:
+    """The competing items of every user, from the standings of each model."""
+    rng = np.random.default_rng(seed)
+    z, columns, weights, counts, relevant, lengths = [], [], [], [], [], []
+    for n, (user, wanted) in enumerate(zip(held.user_rows, held.item_rows, strict=True)):
+        history = interactions.history(user)
+        every = np.stack([one[n] for one in stood]).astype(np.float32)
+        unseen = np.isfinite(every[0])
+        chosen = np.zeros(every.shape[1], bool)
+        chosen[np.asarray(wanted)] = True
+        if every.shape[1] > BEST_OF_EACH:
+            chosen[np.argpartition(-every, BEST_OF_EACH, axis=1)[:, :BEST_OF_EACH]] = True
+        chosen &= unseen
+        others = np.flatnonzero(unseen & ~chosen)
+        drawn = rng.permutation(others)[:OTHERS]
+        rows = np.concatenate([np.flatnonzero(chosen), drawn])
+        relevant.append(sum(counts) + np.flatnonzero(np.isin(rows, wanted)))
+        counts.append(len(rows))
+        z.append(every[:, rows].T)
+        columns.append(facts.columns(history)[rows])
+        standing = np.ones(len(rows), np.float32)
+        standing[len(rows) - len(drawn) :] = len(others) / max(len(drawn), 1)
+        weights.append(standing)
+        lengths.append(len(history))
+    starts = np.cumsum(counts) - counts
+    return Board(
+        np.concatenate(z),
+        np.concatenate(columns),
+        np.concatenate(weights),
+        starts,
+        np.concatenate(relevant),
+        np.array(lengths),
+    )
 
 
 def sampled_users(held: Held, n_items: int, most: int, seed: int) -> Held:
@@ -90,47 +170,3 @@ def sampled_users(held: Held, n_items: int, most: int, seed: int) -> Held:
         return held
     chosen = np.sort(np.random.default_rng(seed).permutation(len(held))[:room])
     return Held([held.user_rows[n] for n in chosen], [held.item_rows[n] for n in chosen])
-
-
-def softmax_weights(board: Board, ridge: float = 1e-3) -> list[float]:
-    """Non-negative weights that make the held items likeliest among the unseen (listwise).
-
-    One weight per model, scaled to sum to 1 (all equal when nothing helps).
-    """
-    users = len(board.held)
-    count = len(board.scores)
-    if not users:
-        return [1 / count] * count
-    pairs_user = np.repeat(np.arange(users), [len(r) for r in board.held.item_rows])
-    pairs_item = np.concatenate([np.asarray(r, np.int64) for r in board.held.item_rows])
-    share = 1 / np.bincount(pairs_user, minlength=users)[pairs_user] / users
-    at = np.stack([s[pairs_user, pairs_item] for s in board.scores])  # [models, pairs]
-    reached = at @ share
-
-    unseen = [np.where(np.isfinite(row), 0, -np.inf) for row in board.scores[0]]
-    finite = [np.where(np.isfinite(s), s, np.float32(0)) for s in board.scores]
-
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        gradient = 2 * ridge * weights - reached
-        value = float(ridge * weights @ weights - weights @ reached)
-        for n in range(users):
-            rows = np.stack([s[n] for s in finite])
-            total = weights @ rows + unseen[n]
-            top = total.max()
-            likely = np.exp(total - top)
-            mass = likely.sum()
-            value += float(top + np.log(mass)) / users
-            gradient += rows @ (likely / (mass * users))
-        return value, gradient
-
-    start = np.full(count, 1 / count)
-    found = minimize(
-        loss,
-        start,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0, None)] * count,
-        options={"maxiter": 40},
-    )
-    total = float(found.x.sum())
-    return [float(w) / total for w in found.x] if total > 0 else [1 / count] * count

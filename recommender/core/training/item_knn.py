@@ -13,7 +13,7 @@ from recommender.core.models.base import Model
 from recommender.core.models.item_knn import ItemKNN, ItemKNNConfig
 from recommender.core.models.neighbours import Neighbours
 from recommender.core.training.base import FitOptions
-from recommender.core.training.neighbours import strongest
+from recommender.core.training.neighbours import strongest, user_shares
 from recommender.core.training.popular import popularity
 
 BLOCK = 512  # items whose neighbours are counted at once
@@ -25,13 +25,17 @@ class ItemKNNTrainer:
     config: ItemKNNConfig = field(default_factory=ItemKNNConfig)
 
     def fit(self, interactions: Interactions, options: FitOptions) -> Model:
-        """cos(i, j) = users of both / (sqrt(users of i * users of j) + regularization)."""
+        """cos(i, j) = users of both / (sqrt(users of i * users of j) + regularization).
+
+        With a `user_power` each counts for their share of `user_shares`.
+        """
         c, n = self.config, len(interactions.items)
-        ones = np.ones(len(interactions), np.float32)
-        matrix = sparse.csr_matrix((ones, interactions.item_rows, interactions.indptr),
-                                   (len(interactions.users), n))  # fmt: skip
+        shares = user_shares(interactions, c.user_power)
+        cells = (np.sqrt(shares), interactions.item_rows, interactions.indptr)
+        matrix = sparse.csr_matrix(cells, (len(interactions.users), n))
         turned = matrix.T.tocsr()
-        root = np.sqrt(np.maximum(interactions.item_counts, 1)).astype(np.float32)
+        counts = np.bincount(interactions.item_rows, shares, n)
+        root = np.sqrt(np.where(counts > 0, counts, 1)).astype(np.float32)
         keep = max(1, min(c.neighbours or n, n))
         columns = np.zeros((n, keep), np.int32)
         values = np.zeros((n, keep), np.float32)

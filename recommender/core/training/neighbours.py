@@ -22,6 +22,7 @@ from recommender.core.models.neighbours import (
     newest,
 )
 from recommender.core.training.base import FitOptions
+from recommender.core.training.once import once_per_data
 from recommender.core.training.popular import popularity
 
 NEIGHBOURS = 128
@@ -40,7 +41,8 @@ class EaseTrainer:
     def fit(self, interactions: Interactions, options: FitOptions) -> Model:
         """Exact weights; `facts` tell what cutting to short lists lost."""
         c = self.config
-        weights, lost = ease_lists(interactions, c.regularization, c.neighbours, c.max_items)
+        told = c.regularization, c.neighbours, c.max_items, c.user_power
+        weights, lost = ease_lists(interactions, *told)
         options.tell(1, 1)
         packed = Neighbours.packed(weights.columns, weights.values)
         return Ease(c, interactions.items, packed, _prior(interactions), {"cut_loss": lost})
@@ -53,7 +55,10 @@ class TransitionsTrainer:
 
     def fit(self, interactions: Interactions, options: FitOptions) -> Model:
         c = self.config
-        weights, lost = ease_lists(interactions, c.regularization, c.neighbours, c.max_items)
+        weights, lost = nothing(interactions), 0.0
+        if c.step_share < 1:
+            told = c.regularization, c.neighbours, c.max_items
+            weights, lost = ease_lists(interactions, *told)
         options.tell(1, 2)
         steps, lost_steps = step_lists(interactions, c)
         users = np.random.default_rng(options.seed).permutation(len(interactions.users))
@@ -71,8 +76,13 @@ class TransitionsTrainer:
         )
 
 
+@once_per_data
 def ease_lists(
-    interactions: Interactions, regularization: float, keep: int, max_items: int
+    interactions: Interactions,
+    regularization: float,
+    keep: int,
+    max_items: int,
+    user_power: float = 0.0,
 ) -> tuple[Neighbours, float]:
     """EASE weights B with zero diagonal, cut to the `keep` largest |B| of each row.
 
@@ -83,7 +93,8 @@ def ease_lists(
     keep = keep or max(NEIGHBOURS, LIST_ENTRIES // max(n, 1))
     chosen = np.sort(np.argsort(-interactions.item_counts, kind="stable")[:max_items])
     with_events = chosen[interactions.item_counts[chosen] > 0].astype(np.int32)
-    weights = _precision(_matrix(interactions, with_events), np.float32(max(regularization, 1e-3)))
+    matrix = _matrix(interactions, with_events, user_power)
+    weights = _precision(matrix, np.float32(max(regularization, 1e-3)))
     scale = -np.diag(weights).copy()
     for rows in _spans(len(weights), LINES):
         weights[rows] /= scale
@@ -94,12 +105,30 @@ def ease_lists(
     return _placed(columns, values, with_events, n), lost
 
 
-def _matrix(interactions: Interactions, chosen: Int32) -> sparse.csr_matrix:
+def nothing(interactions: Interactions) -> Neighbours:
+    """Lists without any neighbour."""
+    shape = (len(interactions.items), 1)
+    return Neighbours(np.zeros(shape, np.int32), np.zeros(shape, np.float32))
+
+
+def _matrix(interactions: Interactions, chosen: Int32, user_power: float) -> sparse.csr_matrix:
     """[users, chosen]."""
     shape = (len(interactions.users), len(interactions.items))
-    cells = (interactions.weights, interactions.item_rows, interactions.indptr)
+    weights = interactions.weights
+    if user_power:
+        weights = weights * np.sqrt(user_shares(interactions, user_power))
+    cells = (weights, interactions.item_rows, interactions.indptr)
     whole = sparse.csr_matrix(cells, shape, dtype=np.float32)
     return whole if len(chosen) == shape[1] else whole[:, chosen]
+
+
+def user_shares(interactions: Interactions, power: float) -> Float32:
+    """[events], 1 / the user's number of events to this power, 1 on average.
+
+    Judged by the user and not by the event, a few long histories must not outvote all others.
+    """
+    shares = np.maximum(np.diff(interactions.indptr), 1)[interactions.user_rows] ** -power
+    return (shares / max(float(shares.mean()) if len(shares) else 1.0, 1e-9)).astype(np.float32)
 
 
 def _spans(n: int, length: int) -> Iterator[slice]:

@@ -1,0 +1,177 @@
+"""Many models and facts about items in one learned sum, its weights drawn by history length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.core.data import Float32, Float64, History, IdMap, Int32
+from recommender.core.models.base import Arrays, Model, Params
+from recommender.core.models.ensemble import deviation_of
+from recommender.core.models.item_facts import ItemFacts
+
+NO_STEP = 1e-3  # a change of z below which the slope stands for it
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Weights as lines over the length of a history: at its mean log, and per deviation of it.
+
+    A member with standardised score z adds `straight`·z + `curved`·sign(z)·log(1 + |z|): the log
+    keeps a few huge scores from deciding alone, as ranks would, but each item's part depends on
+    its own score and can be explained.
+    """
+
+    straight: tuple[tuple[float, ...], tuple[float, ...]]  # [2][members]
+    curved: tuple[tuple[float, ...], tuple[float, ...]]  # [2][members]
+    facts: tuple[tuple[float, ...], tuple[float, ...]]  # [2][columns of ItemFacts]
+    lengths: tuple[float, float, float, float]  # mean, deviation, least, most of log(1 + length)
+
+    def weights(self, history_length: int) -> tuple[Float64, Float64, Float64]:
+        """Straight and curved ones of the members, and those of the facts."""
+        line = np.array([1.0, float(length_basis(np.array([history_length]), self.lengths)[0])])
+        facts = np.array(self.facts)
+        return line @ np.array(self.straight), line @ np.array(self.curved), line @ facts
+
+
+def length_basis(
+    lengths: NDArray[np.integer[Any]], told: tuple[float, float, float, float]
+) -> Float64:
+    """[n], log lengths in deviations from their mean, none beyond what was seen in training."""
+    mean, deviation, least, most = told
+    found: Float64 = (np.clip(np.log1p(lengths), least, most) - mean) / deviation
+    return found
+
+
+def standardised(scores: Float32) -> tuple[Float32, float, float]:
+    """z over the catalogue, and the mean and deviation it came from; zeros when all are equal."""
+    deviation = deviation_of(scores)
+    mean = float(scores.mean(dtype=np.float32)) if len(scores) else 0.0
+    if deviation == 0:
+        return np.zeros(len(scores), np.float32), mean, 0.0
+    z: Float32 = scores - np.float32(mean)
+    z *= np.float32(1 / deviation)
+    return z, mean, deviation
+
+
+def curve(z: Float32) -> Float32:
+    """sign(z)·log(1 + |z|)."""
+    bent: Float32 = np.copysign(np.log1p(np.abs(z)), z)
+    return bent
+
+
+@dataclass(frozen=True, eq=False)
+class Stack(Model):
+    """Score = Σ members (straight·z + curved·curve(z)) + Σ facts about the item.
+
+    Stacked generalisation (Wolpert 1992) with a listwise softmax; see `training.stacking`.
+    """
+
+    name: ClassVar[str] = "stack"
+
+    items: IdMap
+    members: tuple[Model, ...]
+    mix: Mix
+    facts_of_items: ItemFacts
+    found: Params = field(default_factory=dict)
+
+    def score_one(self, history: History) -> Float32:
+        past = history.restricted(len(self.items))
+        straight, curved, facts = self.mix.weights(len(past))
+        total: Float32 = self.facts_of_items.columns(past) @ facts.astype(np.float32)
+        noted = []
+        for member, line, bend in zip(self.members, straight, curved, strict=True):
+            z, mean, deviation = standardised(member.score_one(history))
+            noted.append((z, mean, deviation))
+            if deviation > 0:
+                total += np.float32(line) * z
+                total += np.float32(bend) * curve(z)
+        history.noted[id(self)] = noted
+        return total
+
+    def contributions(self, history: History, item_rows: Int32) -> Float32:
+        """Each member's part of a score that its history makes, split as the member splits it.
+
+        A row sums to the item's score less what it would be if the members saw nothing of the
+        history in it (their biases and priors, the facts). For the straight part that is the
+        weighted sum of the members' contributions; the curved part is shared in the same
+        proportions, so the sum is exact for both.
+        """
+        total = np.zeros((len(item_rows), len(history)), np.float32)
+        if id(self) not in history.noted:
+            self.score_one(history)
+        straight, curved, _ = self.mix.weights(len(history.restricted(len(self.items))))
+        noted = history.noted[id(self)]
+        for member, line, bend, (z, _, deviation) in zip(
+            self.members, straight, curved, noted, strict=True
+        ):
+            if deviation > 0:
+                part = member.contributions(history, item_rows) / np.float32(deviation)
+                slope = _slope(z[item_rows], part.sum(axis=1), line, bend)
+                total += slope[:, None] * part
+        return total
+
+    def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
+        """The neighbours of the member that weighs most."""
+        heaviest = int(np.argmax(np.add(self.mix.straight[0], self.mix.curved[0])))
+        return self.members[heaviest].similar(item_rows, k)
+
+    def arrays(self) -> Arrays:
+        own = {
+            f"{n}.{name}": array
+            for n, member in enumerate(self.members)
+            for name, array in member.arrays().items()
+        }
+        return own | {f"facts.{name}": a for name, a in self.facts_of_items.arrays().items()}
+
+    def params(self) -> Params:
+        mix = {name: _listed(value) for name, value in asdict(self.mix).items()}
+        members = [{"name": member.name, "params": member.params()} for member in self.members]
+        return {"members": members, "mix": mix}
+
+    def facts(self) -> Params:
+        return self.found | {"members": [member.facts() for member in self.members]}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], params: Params, items: IdMap) -> Self:
+        # here, not at the top: the registry names this class
+        from recommender.core.models.registry import model_class  # noqa: PLC0415
+
+        members = tuple(
+            model_class(told["name"]).from_arrays(_under(f"{n}.", arrays), told["params"], items)
+            for n, told in enumerate(params["members"])
+        )
+        facts = ItemFacts.from_arrays(_under("facts.", arrays))
+        return cls(items, members, mix_from(params["mix"]), facts)
+
+
+def mix_from(told: Mapping[str, Any]) -> Mix:
+    """The mix that JSON tells."""
+    return Mix(**{name: _tupled(value) for name, value in told.items()})
+
+
+def _slope(z: Float32, made: Float32, line: float, bend: float) -> Float32:
+    """[asked]: the change of the member's part per change of z, over what the history made."""
+    before = z - made
+    bent = curve(z) - curve(before)
+    even = 1 / (1 + np.abs(z))  # the curve's own slope
+    far = np.abs(made) > NO_STEP
+    chord = np.where(far, bent / np.where(far, made, 1), even)
+    slope: Float32 = (line + bend * chord).astype(np.float32)
+    return slope
+
+
+def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+
+
+def _listed(value: Any) -> Any:
+    return [_listed(one) for one in value] if isinstance(value, tuple) else value
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(_tupled(one) for one in value) if isinstance(value, list | tuple) else value
