@@ -18,6 +18,7 @@ from recommender.core.errors import CoreError
 from recommender.core.serving import top_k
 from recommender.errors import LeaseLost
 from recommender.histories import NOBODY, published_rows, read_owned_and_hidden, read_pasts
+from recommender.labels import read_labels
 from recommender.models import BatchScore, BatchShard
 from recommender.services.batches import (
     batch_close,
@@ -107,12 +108,13 @@ def _chunks(shard: BatchShard) -> Iterator[list[int]]:
 def _lists(user_ids: Sequence[int], loaded: Loaded, k: int) -> Iterator[Row]:
     """The best k courses of each learner, without what is owned, done with or waved off."""
     pasts, gone = read_pasts(user_ids), read_owned_and_hidden(user_ids)
+    labels = read_labels(user_ids)
     withdrawn = np.flatnonzero(~published_rows(loaded))
     now = clock.now().timestamp()
     for user in user_ids:
         past = pasts.get(user, NOBODY)
         hidden = np.array(sorted(past.done | gone[user]), np.int64)
-        scores = loaded.model.score_one(past.history(loaded, now))
+        scores = loaded.model.score_one(past.history(loaded, now, labels.get(user, ())))
         rows = top_k(scores, k, np.concatenate([withdrawn, loaded.rows(hidden)]))
         for rank, row in enumerate(rows, 1):
             yield user, rank, int(loaded.course_ids[row]), f"{scores[row]:.6g}"

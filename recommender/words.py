@@ -81,6 +81,20 @@ def cleaning_lines(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def told_lines(told: Mapping[str, Any]) -> list[str]:
+    """Beside the interactions, what the models learned from."""
+    lines = [
+        _("无人学过的课程 %(items)s 门，按内容排序；填写过兴趣或有来源渠道的学员 %(users)s 位。")
+        % {"items": told["cold_items"], "users": told["labelled_users"]},
+        _("来自推荐、记有曝光概率的行为：%(n)s 对。") % {"n": told["propensities"]},
+    ]
+    if told["blocks"]:
+        said = {"vectors": _("文本向量"), "cover": _("封面"), "sound": _("声音")}
+        names = "，".join(said.get(name, name) for name in told["blocks"])
+        lines.append(_("另外的内容特征：%(names)s") % {"names": names})
+    return lines
+
+
 def lineage_lines(lineage: Mapping[str, Any]) -> list[str]:
     """What a run came from, one sentence a line."""
     lines = []
@@ -94,6 +108,8 @@ def lineage_lines(lineage: Mapping[str, Any]) -> list[str]:
             f"{said} {matrix[name]:g}" for name, said in matrix_words().items() if name in matrix
         )
         lines.append(_("交互矩阵：%(told)s") % {"told": told})
+    if "told" in lineage:
+        lines += told_lines(lineage["told"])
     if "packages" in lineage:
         told = "，".join(f"{name} {version}" for name, version in lineage["packages"].items())
         lines.append(_("软件版本：%(told)s") % {"told": told})

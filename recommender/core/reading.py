@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recommender.core.blocks import read_vectors, with_block
 from recommender.core.cleaning import Log
 from recommender.core.data import (
     KIND_CODES,
@@ -35,6 +36,7 @@ ITEM_COLUMNS = (
     "price_fen",
     "text",
 )
+VECTORS = "vectors.npz"  # sentence vectors by item id, from any encoder, where there are some
 USER_COLUMNS = ("user_id", "birth_year", "gender", "occupation", "interests")
 CLOCK_SLACK_SECONDS = 86_400  # an exporting machine's clock may run ahead by a day
 REPORTED_ROWS = 100
@@ -130,13 +132,18 @@ def read_dataset(
     for item in described:
         columns.items.setdefault(item, len(columns.items))
     told = _read_users(root / "users.csv", report)
-    return _assembled(root.name, columns, described, told, report, keep_log)
+    table = _item_table(list(columns.items), described)
+    if (root / VECTORS).is_file():
+        table = with_block(table, "vectors", read_vectors(root / VECTORS, list(columns.items)))
+    told_of_items = bool(described or table.blocks)
+    return _assembled(root.name, columns, table, told_of_items, told, report, keep_log)
 
 
 def _assembled(
     name: str,
     columns: _Columns,
-    described: dict[str, list[str]],
+    table: ItemTable,
+    told_of_items: bool,
     told: dict[str, tuple[str, ...]],
     report: ReadReport,
     keep_log: bool,
@@ -151,7 +158,6 @@ def _assembled(
     untimed = np.isnan(times[events])
     report.without_time = int(np.count_nonzero(untimed))
     timed = np.mean(untimed) <= 0.5
-    table = _item_table(list(columns.items), described)
     people = UserTable([told.get(user, ()) for user in columns.users]) if told else None
 
     def chosen(kept: np.ndarray) -> Interactions:
@@ -163,7 +169,7 @@ def _assembled(
             values=np.array(columns.value, np.float32)[kept],
             times=times[kept] if timed else None,
             kinds=kinds[kept],
-            table=table if described else None,
+            table=table if told_of_items else None,
             people=people,
         )
 
