@@ -8,6 +8,54 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 
+def model_words() -> dict[str, str]:
+    """What stands behind each model's name."""
+    return {
+        "popular": _("热门榜"),
+        "recent": _("近期热门"),
+        "newest": _("最新上架"),
+        "concat_linear": _("拼接线性"),
+        "mf": _("评分矩阵分解"),
+        "ials": _("隐式矩阵分解"),
+        "ease": _("课程相关矩阵"),
+        "transitions": _("学习顺序"),
+        "history_tower": _("历史双塔"),
+        "item_knn": _("课程近邻"),
+        "user_knn": _("学员近邻"),
+        "session_knn": _("会话近邻"),
+        "neumf": _("神经协同过滤"),
+        "lightgcn": _("图卷积"),
+        "sasrec": _("序列注意力"),
+        "two_tower": _("内容双塔"),
+        "ensemble": _("融合"),
+        "auto": _("自动选择"),
+    }
+
+
+def model_named(name: str) -> str:
+    """The name with what it means, the name alone where nobody knows."""
+    said = model_words().get(name)
+    return f"{said} {name}" if said else name
+
+
+def curve_named(name: str) -> str:
+    """A curve is stored as its stage and the figure's short name."""
+    stage, blank, figure = name.rpartition(" ")
+    said = {"loss": _("损失"), "ndcg@10": _("验证 NDCG@10"), "recall@20": _("验证召回率@20")}
+    return f"{stage}{blank}{said.get(figure, figure)}"
+
+
+def surface_words() -> dict[str, str]:
+    """Where a feed was shown."""
+    return {
+        "home": _("首页"),
+        "course": _("课程页"),
+        "checkout": _("结算页"),
+        "after_lesson": _("学完之后"),
+        "message": _("公众号消息"),
+    }
+
+
 def cause_words() -> dict[str, str]:
     """Why the cleaning left events out."""
     return {
@@ -78,6 +126,19 @@ def cleaning_lines(report: Mapping[str, Any]) -> list[str]:
         said = threshold_words()
         told = "，".join(f"{said.get(k, k)} {v:g}" for k, v in report["thresholds"].items())
         lines.append(_("阈值：%(told)s。原始行为一条不删。") % {"told": told})
+    return lines
+
+
+def recipe_lines(recipe: Mapping[str, Any]) -> list[str]:
+    """How a version was made: its models and their weights."""
+    members = recipe.get("members", [])
+    lines = [
+        _("%(model)s，权重 %(weight).2f")
+        % {"model": model_named(member["name"]), "weight": member["weight"]}
+        for member in members
+    ]
+    if recipe.get("cold_start"):
+        lines.append(_("无人学过的课程按内容、没有历史的学员按兴趣与渠道排序。"))
     return lines
 
 

@@ -54,7 +54,7 @@ class BadRow:
 class ReadReport:
     """What was read and what was left out; at most REPORTED_ROWS bad rows are kept in full."""
 
-    rows: int = 0
+    rows: int = 0  # of all files
     bad: int = 0
     duplicates: int = 0
     impressions: int = 0
@@ -278,8 +278,12 @@ def _moment(text: str) -> float:
     try:
         return _number(text, "published_at")
     except ValueError:
+        pass
+    try:
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except ValueError as bad:
+        raise ValueError("published_at is not a date") from bad
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _read_users(path: Path, report: ReadReport) -> dict[str, tuple[str, ...]]:
@@ -326,6 +330,7 @@ def _rows_of(
             raise DatasetError(f"{path.name} must begin with the header {','.join(columns)}")
         where = [header.index(name) if name in header else -1 for name in columns]
         for line, fields in _survivors(rows, path.name, report):
+            report.rows += 1
             try:
                 taken = _chosen(fields, len(header), where, columns[0])
             except ValueError as bad:
@@ -353,6 +358,7 @@ def _survivors(
         try:
             fields = next(rows, None)
         except csv.Error as bad:
+            report.rows += 1
             report.refuse(name, int(getattr(rows, "line_num", 0)), str(bad))
             continue
         if fields is None:
