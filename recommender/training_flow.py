@@ -57,6 +57,7 @@ from recommender.publishing import (
 from recommender.recipes import Made, Recipe, make, make_again
 from recommender.services.runs import run_close, run_report, run_start
 from recommender.services.versions import Candidate, version_publish, versions_prune
+from recommender.words import error_sentence
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -86,9 +87,9 @@ def training_run(run_id: int) -> str:
     except GateRefused:
         run_close(run_id=run_id, lease=lease, status=TrainingRun.Status.REJECTED, progress=1)
     except TrainingDiverged as why:
-        _failed(run_id, lease, beat, str(why), TrainingRun.Status.DIVERGED)
+        _failed(run_id, lease, beat, error_sentence(why), TrainingRun.Status.DIVERGED)
     except CoreError as why:
-        _failed(run_id, lease, beat, str(why))
+        _failed(run_id, lease, beat, error_sentence(why))
     except Exception as why:
         _failed(run_id, lease, beat, f"{type(why).__name__}: {why}")
         raise

@@ -7,6 +7,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from recommender.core.errors import CoreError
+
 
 def model_words() -> dict[str, str]:
     """What stands behind each model's name."""
@@ -43,6 +45,19 @@ def curve_named(name: str) -> str:
     stage, blank, figure = name.rpartition(" ")
     said = {"loss": _("损失"), "ndcg@10": _("验证 NDCG@10"), "recall@20": _("验证召回率@20")}
     return f"{stage}{blank}{said.get(figure, figure)}"
+
+
+def error_sentence(error: CoreError) -> str:
+    """What the core refused, said in the operator's language before its own words."""
+    said = {
+        "BadParams": _("参数有误"),
+        "UnknownModel": _("没有这个模型"),
+        "TrainingDiverged": _("训练发散"),
+        "TrainingStopped": _("训练被中止"),
+        "DatasetError": _("数据不可用"),
+        "ArtifactError": _("模型文件不可用"),
+    }.get(type(error).__name__)
+    return _("%(said)s：%(why)s") % {"said": said, "why": error} if said else str(error)
 
 
 def surface_words() -> dict[str, str]:
