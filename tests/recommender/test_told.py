@@ -65,7 +65,12 @@ def test_what_was_deleted_or_switched_off_is_no_label(shop, learner):
 
 def test_the_catalogue_tells_prices_and_dates_and_plain_text(shop, learner):
     dear = Product.objects.create(
-        kind="course", title="x", scope="course:1", price_fen=9900, list_fen=9900
+        kind="course",
+        title="x",
+        scope="course:1",
+        price_fen=9900,
+        list_fen=9900,
+        channels=["jsapi"],
     )
     type(shop[0]).objects.filter(pk=shop[0].pk).update(product=dear, intro="<p>和弦&amp;指法</p>")
     shop.act(learner(), 0, "view")
@@ -187,8 +192,7 @@ def test_with_personalisation_off_the_channel_says_nothing(shop, learner, serve)
     nobody = learner(personalised_feed=False)
 
     assert read_scene(user).history is None
-    mine, plain = (first_page(u, surface="home", limit=20, request_id=uuid.UUID(int=1))
-                   for u in (user, nobody))  # fmt: skip
+    mine, plain = (first_page(u, surface="home", limit=20) for u in (user, nobody))
     assert [one.card["id"] for one in mine.shown] == [one.card["id"] for one in plain.shown]
 
 
