@@ -53,7 +53,7 @@ class FeedRequestAdmin(ReadOnlyAdmin[FeedRequest]):
         "request_id",
         "user",
         "where",
-        "model",
+        "named",
         "model_version",
         "personalised",
         "served",
@@ -62,10 +62,10 @@ class FeedRequestAdmin(ReadOnlyAdmin[FeedRequest]):
     list_filter = ("surface", "personalised", "model_name", "created_at")
     search_fields = ("=request_id", "=user__username")
     list_select_related = ("user",)
-    readonly_fields = ("where", "model", "places")
+    readonly_fields = ("where", "named", "places")
     fieldsets = (
         (None, {"fields": ("request_id", "user", "where", "course_id", "created_at")}),
-        (_("模型"), {"fields": ("model", "model_version", "personalised", "experiment")}),
+        (_("模型"), {"fields": ("named", "model_version", "personalised", "experiment")}),
         (_("列表"), {"fields": ("served", "places")}),
     )
 
@@ -74,7 +74,7 @@ class FeedRequestAdmin(ReadOnlyAdmin[FeedRequest]):
         return surface_words().get(request.surface, request.surface)
 
     @admin.display(description=_("模型"), ordering="model_name")
-    def model(self, request: FeedRequest) -> str:
+    def named(self, request: FeedRequest) -> str:
         return model_named(request.model_name)
 
     @admin.display(description=_("课程与来源"))

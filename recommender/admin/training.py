@@ -60,7 +60,7 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
 
     list_display = (
         "id",
-        "model",
+        "named",
         "status",
         "trigger",
         "percent",
@@ -79,7 +79,7 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     actions_list = ("train_now", "train_shadow")
     readonly_fields = ("comparison", "checks", "charts", "cleaned", "came_from")
     fieldsets = (
-        (None, {"fields": ("status", "model", "stage", "percent", "version", "error")}),
+        (None, {"fields": ("status", "named", "stage", "percent", "version", "error")}),
         (_("评估"), {"fields": ("comparison", "checks")}),
         (_("曲线"), {"fields": ("charts",)}),
         (_("数据"), {"fields": ("n_users", "n_items", "n_interactions", "cleaned")}),
@@ -104,10 +104,10 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return (*self.readonly_fields, "percent", "model")
+        return (*self.readonly_fields, "percent", "named")
 
     @admin.display(description=_("模型"), ordering="model_name")
-    def model(self, run: TrainingRun) -> str:
+    def named(self, run: TrainingRun) -> str:
         return model_named(run.model_name)
 
     @admin.display(description=_("进度"), ordering="progress")
@@ -153,7 +153,12 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
             head,
             *((metric_words(n), *(_figure(c, n) for c in columns)) for n in (*METRICS, *sources)),
         ]
-        cell = '<div style="display:flex">' + '<span style="width:11em">{}</span>' * 5 + "</div>"
+        cell = (
+            '<div style="display:flex">'
+            + '<span style="width:15em">{}</span>'
+            + '<span style="width:8em">{}</span>' * 4
+            + "</div>"
+        )
         return format_html_join("", cell, rows)
 
     @admin.display(description=_("上线检查"))
@@ -221,7 +226,7 @@ def _lines(lines: list[str]) -> SafeString:
 class ModelVersionAdmin(ReadOnlyAdmin[ModelVersion]):
     list_display = (
         "version",
-        "model",
+        "named",
         "status",
         "ndcg",
         "hit_rate",
@@ -233,17 +238,17 @@ class ModelVersionAdmin(ReadOnlyAdmin[ModelVersion]):
     search_fields = ("version", "name")
     list_select_related = ("run",)
     actions_detail = ("promote", "shadow", "unshadow")
-    readonly_fields = ("shadow_figures", "figures", "made_of", "model")
+    readonly_fields = ("shadow_figures", "figures", "made_of", "named")
     actions_list = ("roll_back",)
     fieldsets = (
-        (None, {"fields": ("version", "model", "status", "run", "path")}),
+        (None, {"fields": ("version", "named", "status", "run", "path")}),
         (_("评估"), {"fields": ("figures", "shadow_figures")}),
         (_("来历"), {"fields": ("made_of", "data_hash")}),
         (_("过程"), {"fields": ("created_at", "promoted_at", "shadowed_at")}),
     )
 
     @admin.display(description=_("模型"), ordering="name")
-    def model(self, version: ModelVersion) -> str:
+    def named(self, version: ModelVersion) -> str:
         return model_named(version.name)
 
     @admin.display(description=_("评估指标"))
