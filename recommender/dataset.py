@@ -21,6 +21,7 @@ from recommender.core.cleaning import CleaningConfig, CleaningReport, Log, clean
 from recommender.core.data import (
     KIND_CODES,
     KINDS,
+    MOST_VALUE,
     VERIFIED,
     Float32,
     IdMap,
@@ -224,8 +225,10 @@ def columns_of(
     found: list[list[NDArray[Any]]] = [[np.empty(0, kind)] for kind in types]
     for rows in parts:
         for kept, told, kind in zip(found, zip(*rows, strict=True), types, strict=True):
-            if kind is np.float32:  # None is NaN
-                kept.append(np.array(told, np.float64).astype(np.float32))
+            if kind is np.float32:  # None is NaN, and so is what no scale has
+                numbers = np.array(told, np.float64)
+                numbers[np.abs(numbers) > MOST_VALUE] = np.nan
+                kept.append(numbers.astype(np.float32))
             else:
                 kept.append(np.array(told, kind))
     return [np.concatenate(kept) for kept in found]
