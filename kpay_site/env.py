@@ -88,6 +88,9 @@ class KpaySettings:
     cleaning: dict[str, float]
     matrix: dict[str, float]
     drift: dict[str, float]
+    # further blocks about courses that models learn from, as dotted paths, and a file of vectors
+    content_blocks: tuple[str, ...]
+    item_vectors: str
 
     @property
     def production(self) -> bool:
@@ -103,6 +106,11 @@ def number(name: str, default: int) -> int:
     if not raw.lstrip("-").isdigit():
         raise ImproperlyConfigured(f"{name} must be an integer, not {raw!r}")
     return int(raw)
+
+
+def names(name: str) -> tuple[str, ...]:
+    """What stands between commas, without blanks."""
+    return tuple(part.strip() for part in text(name).split(",") if part.strip())
 
 
 def numbers(name: str) -> dict[str, float]:
@@ -315,6 +323,8 @@ def load() -> KpaySettings:
         cleaning=numbers("KPAY_CLEANING"),
         matrix=numbers("KPAY_MATRIX"),
         drift=numbers("KPAY_DRIFT"),
+        content_blocks=names("KPAY_CONTENT_BLOCKS"),
+        item_vectors=text("KPAY_ITEM_VECTORS"),
     )
     _xpay_check(kpay.wechat)
     if kpay.production:

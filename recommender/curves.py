@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from recommender.words import curve_named
+
 WIDTH, HEIGHT, EDGE = 480, 160, 34
 Points = Sequence[Sequence[float]]
 
 
 def curves_svg(curves: Mapping[str, Points]) -> SafeString:
     """One small chart per curve, each with its smallest and largest value at the axis."""
-    drawn = [(_chart(name, points),) for name, points in sorted(curves.items()) if len(points) > 1]
+    named = [(curve_named(name), points) for name, points in sorted(curves.items())]
+    drawn = [(_chart(name, points),) for name, points in named if len(points) > 1]
     return format_html(
         '<div style="display:flex;flex-wrap:wrap;gap:16px">{}</div>',
         format_html_join("", "{}", drawn),

@@ -12,13 +12,26 @@ from numpy.typing import NDArray
 
 from accounts.models import User
 from content.models import Category, Course, Creator, Lesson
+from content.richtext import plain_text
 from feedback.models import CourseHide, Event, LessonProgress
+from payments.models import Product
 from recommender import rules
 from recommender.config import cleaning_config, matrix_config
 from recommender.core.cleaning import CleaningConfig, CleaningReport, Log, clean
-from recommender.core.data import KIND_CODES, KINDS, VERIFIED, IdMap, Interactions, ItemTable
+from recommender.core.data import (
+    KIND_CODES,
+    KINDS,
+    MOST_VALUE,
+    VERIFIED,
+    Float32,
+    IdMap,
+    Interactions,
+    ItemTable,
+    UserTable,
+)
 from recommender.core.matrix import MatrixConfig, event_strengths, weighted
-from recommender.models import TagDeletion
+from recommender.labels import read_labels
+from recommender.models import FeedRequest, TagDeletion
 
 CHUNK = 20_000
 
@@ -28,10 +41,12 @@ def _table(model: Any) -> str:
 
 
 ITEMS_SQL = f"""
-SELECT c.id, c.title, c.subtitle, c.intro, k.name, c.tag_names, w.nickname
+SELECT c.id, c.title, c.subtitle, c.intro, k.name, c.tag_names, w.nickname,
+       extract(epoch FROM c.published_at)::float8, p.price_fen
 FROM {_table(Course)} c
 LEFT JOIN {_table(Category)} k ON k.id = c.category_id
 LEFT JOIN {_table(Creator)} w ON w.id = c.creator_id
+LEFT JOIN {_table(Product)} p ON p.id = c.product_id
 WHERE c.status = 'published' ORDER BY c.id
 """  # noqa: S608  (names of our own tables)
 
@@ -67,6 +82,17 @@ WHERE e.percent > 0 AND {UNSAID}
 GROUP BY e.user_id, e.course_id
 """  # noqa: S608
 
+# How likely the feed was to show the course, where the learner first acted on it out of one.
+SHOWN_SQL = f"""
+SELECT DISTINCT ON (e.user_id, e.course_id) e.user_id, e.course_id,
+       f.propensities[array_position(f.items, e.course_id)]
+FROM {_table(Event)} e
+JOIN {_table(FeedRequest)} f ON f.request_id = e.request_id AND f.user_id = e.user_id
+WHERE e.request_id IS NOT NULL AND e.type NOT IN ('impression', 'search')
+  AND e.course_id = ANY(f.items)
+ORDER BY e.user_id, e.course_id, e.occurred_at, e.id
+"""  # noqa: S608
+
 COLUMNS = (
     np.int64, np.int64, np.uint8, np.float32, np.float64, np.bool_, np.bool_, np.float32,
 )  # fmt: skip
@@ -98,9 +124,10 @@ def sources_of(users: IdMap, rows: Sequence[int]) -> dict[int, str]:
 def snapshot(params: Mapping[str, Any] | None = None) -> tuple[Interactions, Cleaning]:
     """All usable interactions of one moment, weighted by the interaction matrix.
 
-    `params` changes the matrix for this snapshot. Item ids are the published courses' keys as
-    text: courses that nobody has touched are candidates too. Rows come through a server-side
-    cursor in chunks, so memory holds columns alone.
+    With them what the catalogue says of the courses, what the learners told of themselves, and
+    the propensities that feeds logged. `params` changes the matrix for this snapshot. Item ids
+    are the published courses' keys as text: courses that nobody has touched are candidates too.
+    Rows come through a server-side cursor in chunks, so memory holds columns alone.
     """
     outermost = not connection.in_atomic_block  # only then can the isolation still be chosen
     with transaction.atomic():
@@ -110,42 +137,101 @@ def snapshot(params: Mapping[str, Any] | None = None) -> tuple[Interactions, Cle
             cursor.execute(ITEMS_SQL)
             shelf = cursor.fetchall()
         log = columns(chunks())
+        shown = columns_of(chunks(SHOWN_SQL), (np.int64, np.int64, np.float32))
+        told = read_labels()
     courses = [row[0] for row in shelf]
     interactions, cleaning = cleaned(log, courses, cleaning_config(), matrix_config(params))
-    return replace(interactions, table=described(shelf)), cleaning
+    users = np.array(interactions.users.ids(range(len(interactions.users))), np.int64)
+    return (
+        replace(
+            interactions,
+            propensities=propensities(interactions, users, np.array(courses, np.int64), shown),
+            table=described(shelf),
+            people=UserTable([told.get(user, ()) for user in users.tolist()]) if told else None,
+        ),
+        cleaning,
+    )
+
+
+def told_of(interactions: Interactions) -> dict[str, Any]:
+    """For the lineage: beside interactions, what there was to learn from."""
+    x, table = interactions, interactions.table
+    logged = 0 if x.propensities is None else int(np.isfinite(x.propensities).sum())
+    return {
+        "cold_items": int((x.item_counts == 0).sum()),
+        "labelled_users": sum(map(bool, x.people.labels)) if x.people else 0,
+        "propensities": logged,
+        "blocks": sorted(table.blocks) if table else [],
+    }
+
+
+def propensities(
+    interactions: Interactions,
+    users: NDArray[np.int64],
+    courses: NDArray[np.int64],
+    shown: Sequence[NDArray[Any]],
+) -> Float32 | None:
+    """[interactions], NaN where no feed led to it; None where none did.
+
+    `users` and `courses` are the table keys of the rows, both ascending; `shown` holds the
+    columns of SHOWN_SQL.
+    """
+    user, course, chance = shown
+    kept = np.isin(user, users) & np.isin(course, courses)
+    if not kept.any():
+        return None
+    width = len(courses)
+    rows = np.searchsorted(users, user[kept]) * width + np.searchsorted(courses, course[kept])
+    order = np.argsort(rows)
+    rows, chance = rows[order], chance[kept][order]
+    wanted = interactions.user_rows.astype(np.int64) * width + interactions.item_rows
+    places = np.minimum(np.searchsorted(rows, wanted), len(rows) - 1)
+    found: Float32 = np.where(rows[places] == wanted, chance[places], np.nan).astype(np.float32)
+    return None if np.isnan(found).all() else found
 
 
 def described(shelf: Sequence[tuple[Any, ...]]) -> ItemTable:
     """What the catalogue says about each row of ITEMS_SQL: courses without takers live by it."""
     return ItemTable(
         titles=[title for _, title, *_ in shelf],
-        texts=[f"{subtitle}\n{intro}" for _, _, subtitle, intro, *_ in shelf],
-        categories=[category or "" for *_, category, _, _ in shelf],
-        tags=[tuple(tags) for *_, tags, _ in shelf],
-        creators=[creator or "" for *_, creator in shelf],
+        texts=[f"{subtitle}\n{plain_text(intro)}" for _, _, subtitle, intro, *_ in shelf],
+        categories=[row[4] or "" for row in shelf],
+        tags=[tuple(row[5]) for row in shelf],
+        creators=[row[6] or "" for row in shelf],
+        published_at=np.array([row[7] for row in shelf], np.float64),
+        price_fen=np.array([-1 if row[8] is None else row[8] for row in shelf], np.int64),
     )
 
 
-def chunks() -> Iterator[list[tuple[Any, ...]]]:
-    """The rows of `EVENTS_SQL`, CHUNK at a time; the server keeps the rest."""
+def chunks(query: str = EVENTS_SQL) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of `query`, CHUNK at a time; the server keeps the rest."""
     with connection.chunked_cursor() as cursor:
-        cursor.execute(EVENTS_SQL, {"kinds": list(KINDS)})
+        cursor.execute(query, {"kinds": list(KINDS)})
         while rows := cursor.fetchmany(CHUNK):
             yield rows
 
 
 def columns(parts: Iterator[list[tuple[Any, ...]]]) -> Log:
     """One array per column; `users` and `items` are table keys, time 0 is an unknown one."""
-    found: list[list[NDArray[Any]]] = [[np.empty(0, kind)] for kind in COLUMNS]
-    for rows in parts:
-        for kept, told, kind in zip(found, zip(*rows, strict=True), COLUMNS, strict=True):
-            if kind is np.float32:  # None is NaN
-                kept.append(np.array(told, np.float64).astype(np.float32))
-            else:
-                kept.append(np.array(told, kind))
-    users, items, kinds, values, times, trusted, own, seconds = map(np.concatenate, found)
+    users, items, kinds, values, times, trusted, own, seconds = columns_of(parts, COLUMNS)
     times[times <= 0] = np.nan  # imported without
     return Log(users, items, kinds, values, times, trusted, own, seconds)
+
+
+def columns_of(
+    parts: Iterator[list[tuple[Any, ...]]], types: Sequence[type[np.generic]]
+) -> list[NDArray[Any]]:
+    """The columns of all rows, one array per type."""
+    found: list[list[NDArray[Any]]] = [[np.empty(0, kind)] for kind in types]
+    for rows in parts:
+        for kept, told, kind in zip(found, zip(*rows, strict=True), types, strict=True):
+            if kind is np.float32:  # None is NaN, and so is what no scale has
+                numbers = np.array(told, np.float64)
+                numbers[np.abs(numbers) > MOST_VALUE] = np.nan
+                kept.append(numbers.astype(np.float32))
+            else:
+                kept.append(np.array(told, kind))
+    return [np.concatenate(kept) for kept in found]
 
 
 def cleaned(

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from recommender.core.data import MOST_VALUE
 from recommender.core.errors import DatasetError
 from recommender.core.reading import (
     CLOCK_SLACK_SECONDS,
@@ -173,6 +174,8 @@ def _interaction(row: dict[str, str], latest: float) -> Interaction:
     if event not in EVENTS:
         raise ValueError("unknown event")
     value = _number(row.get("value", ""), "value")
+    if value is not None and abs(value) > MOST_VALUE:
+        raise ValueError("value is out of range")
     if event == "rating" and (value is None or not LEAST_STARS <= value <= MOST_STARS):
         raise ValueError("a rating must lie between 0.5 and 5")
     if event == "play" and value is not None and not 0 <= value <= 100:

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from recommender.evaluation_page import words
+
 TOLERANCE = 0.95  # of the serving model's quality, since one standard error is several per cent
 AGAINST_POPULAR = 1.0
 COVERAGE_KEPT = 0.5  # of the serving model's coverage
@@ -52,11 +54,11 @@ def checks(
     ]
     if held_users < ENOUGH_USERS:
         return [*found, _check("quality", _("留出用户不足，未比较质量"), True)]
-    got, floor = metrics[quality], popular[quality]
+    got, floor, said = metrics[quality], popular[quality], words(quality)
     found.append(
         _check(
             "against_popular",
-            _("%(q)s %(got).4f，热门榜 %(floor).4f") % {"q": quality, "got": got, "floor": floor},
+            _("%(q)s %(got).4f，热门榜 %(floor).4f") % {"q": said, "got": got, "floor": floor},
             got >= AGAINST_POPULAR * floor,
         )
     )
@@ -73,7 +75,7 @@ def checks(
             _check(
                 "against_item_knn",
                 _("%(q)s %(got).4f，近邻基线 %(bar).4f，容许下降 5%%")
-                % {"q": quality, "got": got, "bar": knn[quality]},
+                % {"q": said, "got": got, "bar": knn[quality]},
                 got >= TOLERANCE * knn[quality],
             )
         )
@@ -91,7 +93,7 @@ def checks(
             _check(
                 "against_serving",
                 _("%(q)s %(got).4f，线上模型 %(now).4f，容许下降 5%%")
-                % {"q": quality, "got": got, "now": baseline[quality]},
+                % {"q": said, "got": got, "now": baseline[quality]},
                 got >= TOLERANCE * baseline[quality],
             )
         )

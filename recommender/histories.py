@@ -56,11 +56,11 @@ class Past:
     touched: frozenset[int]
     done: frozenset[int]
 
-    def history(self, loaded: Loaded, now: float) -> History:
+    def history(self, loaded: Loaded, now: float, labels: Sequence[str] = ()) -> History:
         """As the feed builds it (`serving.state`)."""
         rows = loaded.rows(np.array([one.past.course_id for one in self.liked], np.int64))
         weights = pair_weights([one.events for one in self.liked], now, loaded.matrix)
-        return History.of(rows, weights, [one.at for one in self.liked], now=now)
+        return History.of(rows, weights, [one.at for one in self.liked], labels=labels, now=now)
 
 
 NOBODY = Past([], frozenset(), frozenset())

@@ -14,6 +14,7 @@ from recommender.core.models.base import Model
 from recommender.core.models.cold_start import ColdStart
 from recommender.core.models.ensemble import Ensemble
 from recommender.core.models.stack import Stack, mix_from
+from recommender.core.models.two_tower import TwoTower
 from recommender.core.training.auto import fit_named
 from recommender.core.training.base import FitOptions
 from recommender.core.training.cold_start import cold_started
@@ -37,10 +38,14 @@ def make(
 ) -> Made:
     """Fit the named model; `auto` chooses and blends on validation events of its own.
 
-    UnknownModel, BadParams or TrainingDiverged where that cannot be.
+    Whatever the model, courses without takers and learners without history are ranked by what
+    is known of them. UnknownModel, BadParams or TrainingDiverged where that cannot be.
     """
     fitted = fit_named(name, params, interactions, options)
-    return Made(fitted.model, recipe_of(fitted.model), fitted.chosen)
+    model = fitted.model
+    if not isinstance(model, ColdStart | TwoTower):  # those know content and labels themselves
+        model = cold_started(model, interactions)
+    return Made(model, recipe_of(model), fitted.chosen)
 
 
 def recipe_of(model: Model) -> Recipe:

@@ -19,6 +19,7 @@ from recommender.core.errors import CoreError
 from recommender.core.threads import one_blas_thread
 from recommender.errors import LeaseLost
 from recommender.histories import NOBODY, published_rows, read_owned_and_hidden, read_pasts
+from recommender.labels import read_labels
 from recommender.models import BatchScore, BatchShard
 from recommender.services.batches import (
     batch_close,
@@ -108,11 +109,14 @@ def _chunks(shard: BatchShard) -> Iterator[list[int]]:
 def _lists(user_ids: Sequence[int], loaded: Loaded, k: int) -> Iterator[Row]:
     """The best k courses of each learner, without what is owned, done with or waved off."""
     pasts, gone = read_pasts(user_ids), read_owned_and_hidden(user_ids)
+    labels = read_labels(user_ids)
     withdrawn = np.flatnonzero(~published_rows(loaded))
     now = clock.now().timestamp()
-    histories = [pasts.get(user, NOBODY).history(loaded, now) for user in user_ids]
-    hidden = [_hidden(pasts.get(user, NOBODY).done | gone[user], loaded, withdrawn)
-              for user in user_ids]  # fmt: skip
+    told = [pasts.get(user, NOBODY) for user in user_ids]
+    histories = [past.history(loaded, now, labels.get(user, ()))
+                 for user, past in zip(user_ids, told, strict=True)]  # fmt: skip
+    hidden = [_hidden(past.done | gone[user], loaded, withdrawn)
+              for user, past in zip(user_ids, told, strict=True)]  # fmt: skip
     with one_blas_thread():
         found = loaded.model.best(histories, k, hidden)
     for user, (rows, scores) in zip(user_ids, found, strict=True):

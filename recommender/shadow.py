@@ -25,6 +25,7 @@ from feedback.models import Event
 from kernel import clock
 from recommender.core.serving import top_k
 from recommender.histories import NOBODY, Past, published_rows, read_pasts
+from recommender.labels import read_labels
 from recommender.models import ModelVersion, ServingPointer, ShadowComparison
 from recommender.services.versions import shadow_note
 from recommender.serving.holder import Loaded, load
@@ -95,13 +96,13 @@ def _compared(
     models: tuple[Loaded, Loaded],
 ) -> ShadowComparison:
     before = {user: moment for user, _course, moment in steps}
-    pasts = read_pasts(list(before), before)
+    pasts, labels = read_pasts(list(before), before), read_labels(list(before))
     shelves = [published_rows(model) for model in models]
     tallies, overlaps = (Tally(), Tally()), []
     for user, course, moment in steps:
         past = pasts.get(user, NOBODY)
         tops = [
-            _top(model, past, shelf, moment, tally)
+            _top(model, past, labels.get(user, ()), shelf, moment, tally)
             for model, shelf, tally in zip(models, shelves, tallies, strict=True)
         ]
         overlaps.append(len(set(tops[0]) & set(tops[1])) / TOP)
@@ -126,11 +127,16 @@ def _compared(
 
 
 def _top(
-    loaded: Loaded, past: Past, shelf: NDArray[np.bool_], moment: datetime, tally: Tally
+    loaded: Loaded,
+    past: Past,
+    labels: Sequence[str],
+    shelf: NDArray[np.bool_],
+    moment: datetime,
+    tally: Tally,
 ) -> list[int]:
     """Course ids of the best TOP that were new to the learner."""
     begun = time.perf_counter()
-    scores = loaded.model.score_one(past.history(loaded, moment.timestamp()))
+    scores = loaded.model.score_one(past.history(loaded, moment.timestamp(), labels))
     tally.took.append((time.perf_counter() - begun) * 1000)
     touched = loaded.rows(np.fromiter(past.touched, np.int64, len(past.touched)))
     rows = top_k(scores, TOP, np.concatenate([np.flatnonzero(~shelf), touched]))

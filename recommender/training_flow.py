@@ -22,16 +22,18 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from kernel import clock
 from recommender import core, gate
+from recommender.blocks import with_blocks
 from recommender.config import cleaning_config, matrix_config
 from recommender.core.artifacts import load_artifact, load_manifest, save_artifact
 from recommender.core.data import Interactions
 from recommender.core.errors import ArtifactError, CoreError, TrainingDiverged
 from recommender.core.models.base import Model
+from recommender.core.models.cold_start import known_as
 from recommender.core.preparing import MATRIX, without_matrix
 from recommender.core.splits import Split
 from recommender.core.storing import load_columns, store_columns
 from recommender.core.training.base import FitOptions
-from recommender.dataset import snapshot, sources_of
+from recommender.dataset import snapshot, sources_of, told_of
 from recommender.errors import GateRefused, LeaseLost
 from recommender.heartbeat import Heartbeat
 from recommender.measuring import (
@@ -55,6 +57,7 @@ from recommender.publishing import (
 from recommender.recipes import Made, Recipe, make, make_again
 from recommender.services.runs import run_close, run_report, run_start
 from recommender.services.versions import Candidate, version_publish, versions_prune
+from recommender.words import error_sentence
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -84,9 +87,9 @@ def training_run(run_id: int) -> str:
     except GateRefused:
         run_close(run_id=run_id, lease=lease, status=TrainingRun.Status.REJECTED, progress=1)
     except TrainingDiverged as why:
-        _failed(run_id, lease, beat, str(why), TrainingRun.Status.DIVERGED)
+        _failed(run_id, lease, beat, error_sentence(why), TrainingRun.Status.DIVERGED)
     except CoreError as why:
-        _failed(run_id, lease, beat, str(why))
+        _failed(run_id, lease, beat, error_sentence(why))
     except Exception as why:
         _failed(run_id, lease, beat, f"{type(why).__name__}: {why}")
         raise
@@ -167,6 +170,7 @@ class _Training:
             cleaning = row.cleaning
         except ArtifactError:
             interactions, cleaned = snapshot(row.params.get(MATRIX))
+            interactions = with_blocks(interactions)
             cleaning = cleaned.as_json()
             store_columns(interactions, kept)
         told = {
@@ -174,6 +178,7 @@ class _Training:
             "cleaning": asdict(cleaning_config()),
             "packages": {name: installed(name) for name in ("numpy", "scipy", "torch")},
             "threads": settings.KPAY.train_threads,
+            "told": told_of(interactions),
             **({"resumed_from": row.resumes_id} if row.resumes_id else {}),
         }
         self._note(
@@ -303,7 +308,7 @@ class _Training:
             raise
         candidate = Candidate(
             version=version,
-            name=self.run_row.model_name if self.run_row.model_name != "auto" else model.name,
+            name=self.run_row.model_name if self.run_row.model_name != "auto" else known_as(model),
             path=version,
             metrics=as_plain(seen),
             recipe=as_plain(made.recipe),

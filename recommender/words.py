@@ -7,6 +7,69 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from recommender.core.errors import CoreError
+
+
+def model_words() -> dict[str, str]:
+    """What stands behind each model's name."""
+    return {
+        "popular": _("热门榜"),
+        "recent": _("近期热门"),
+        "newest": _("最新上架"),
+        "concat_linear": _("拼接线性"),
+        "mf": _("评分矩阵分解"),
+        "ials": _("隐式矩阵分解"),
+        "ease": _("课程相关矩阵"),
+        "transitions": _("学习顺序"),
+        "history_tower": _("历史双塔"),
+        "item_knn": _("课程近邻"),
+        "user_knn": _("学员近邻"),
+        "session_knn": _("会话近邻"),
+        "neumf": _("神经协同过滤"),
+        "lightgcn": _("图卷积"),
+        "sasrec": _("序列注意力"),
+        "two_tower": _("内容双塔"),
+        "ensemble": _("融合"),
+        "auto": _("自动选择"),
+    }
+
+
+def model_named(name: str) -> str:
+    """The name with what it means, the name alone where nobody knows."""
+    said = model_words().get(name)
+    return f"{said} {name}" if said else name
+
+
+def curve_named(name: str) -> str:
+    """A curve is stored as its stage and the figure's short name."""
+    stage, blank, figure = name.rpartition(" ")
+    said = {"loss": _("损失"), "ndcg@10": _("验证 NDCG@10"), "recall@20": _("验证召回率@20")}
+    return f"{stage}{blank}{said.get(figure, figure)}"
+
+
+def error_sentence(error: CoreError) -> str:
+    """What the core refused, said in the operator's language before its own words."""
+    said = {
+        "BadParams": _("参数有误"),
+        "UnknownModel": _("没有这个模型"),
+        "TrainingDiverged": _("训练发散"),
+        "TrainingStopped": _("训练被中止"),
+        "DatasetError": _("数据不可用"),
+        "ArtifactError": _("模型文件不可用"),
+    }.get(type(error).__name__)
+    return _("%(said)s：%(why)s") % {"said": said, "why": error} if said else str(error)
+
+
+def surface_words() -> dict[str, str]:
+    """Where a feed was shown."""
+    return {
+        "home": _("首页"),
+        "course": _("课程页"),
+        "checkout": _("结算页"),
+        "after_lesson": _("学完之后"),
+        "message": _("公众号消息"),
+    }
+
 
 def cause_words() -> dict[str, str]:
     """Why the cleaning left events out."""
@@ -81,6 +144,33 @@ def cleaning_lines(report: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def recipe_lines(recipe: Mapping[str, Any]) -> list[str]:
+    """How a version was made: its models and their weights."""
+    members = recipe.get("members", [])
+    lines = [
+        _("%(model)s，权重 %(weight).2f")
+        % {"model": model_named(member["name"]), "weight": member["weight"]}
+        for member in members
+    ]
+    if recipe.get("cold_start"):
+        lines.append(_("无人学过的课程按内容、没有历史的学员按兴趣与渠道排序。"))
+    return lines
+
+
+def told_lines(told: Mapping[str, Any]) -> list[str]:
+    """Beside the interactions, what the models learned from."""
+    lines = [
+        _("无人学过的课程 %(items)s 门，按内容排序；填写过兴趣或有来源渠道的学员 %(users)s 位。")
+        % {"items": told["cold_items"], "users": told["labelled_users"]},
+        _("来自推荐、记有曝光概率的行为：%(n)s 对。") % {"n": told["propensities"]},
+    ]
+    if told["blocks"]:
+        said = {"vectors": _("文本向量"), "cover": _("封面"), "sound": _("声音")}
+        names = "，".join(said.get(name, name) for name in told["blocks"])
+        lines.append(_("另外的内容特征：%(names)s") % {"names": names})
+    return lines
+
+
 def lineage_lines(lineage: Mapping[str, Any]) -> list[str]:
     """What a run came from, one sentence a line."""
     lines = []
@@ -94,6 +184,8 @@ def lineage_lines(lineage: Mapping[str, Any]) -> list[str]:
             f"{said} {matrix[name]:g}" for name, said in matrix_words().items() if name in matrix
         )
         lines.append(_("交互矩阵：%(told)s") % {"told": told})
+    if "told" in lineage:
+        lines += told_lines(lineage["told"])
     if "packages" in lineage:
         told = "，".join(f"{name} {version}" for name, version in lineage["packages"].items())
         lines.append(_("软件版本：%(told)s") % {"told": told})

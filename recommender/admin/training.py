@@ -20,7 +20,7 @@ from recommender.models import ModelVersion, ServingPointer, ShadowComparison, T
 from recommender.selectors import ShadowTotal, shadow_totals
 from recommender.services.versions import version_promote, version_roll_back, version_shadow
 from recommender.tasks import queue_training
-from recommender.words import cleaning_lines, lineage_lines
+from recommender.words import cleaning_lines, lineage_lines, model_named, recipe_lines
 
 METRICS = ("hr@10", "ndcg@10", "mrr@10", "recall@20", "coverage@10", "p95_ms")
 
@@ -39,13 +39,28 @@ def _figure(metrics: dict[str, Any], name: str) -> str:
     return "—" if value is None else f"{value:.4f}"
 
 
+def metric_words(name: str) -> str:
+    """A figure's name for operators; of one imported data set with that set's name."""
+    kind, bracket, source = name.partition("[")
+    said = {
+        "p95_ms": gettext("打分毫秒（p95）"),
+        "distinct@10": gettext("不同的前十列表占比"),
+        "users": gettext("留出学员数"),
+    }.get(kind) or words(kind)
+    return (
+        gettext("%(said)s（%(source)s）") % {"said": said, "source": source[:-1]}
+        if bracket
+        else said
+    )
+
+
 @admin.register(TrainingRun)
 class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     """Runs are evidence; a new one is queued by the button above the list."""
 
     list_display = (
         "id",
-        "model_name",
+        "named",
         "status",
         "trigger",
         "percent",
@@ -64,7 +79,7 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     actions_list = ("train_now", "train_shadow")
     readonly_fields = ("comparison", "checks", "charts", "cleaned", "came_from")
     fieldsets = (
-        (None, {"fields": ("status", "model_name", "stage", "percent", "version", "error")}),
+        (None, {"fields": ("status", "named", "stage", "percent", "version", "error")}),
         (_("评估"), {"fields": ("comparison", "checks")}),
         (_("曲线"), {"fields": ("charts",)}),
         (_("数据"), {"fields": ("n_users", "n_items", "n_interactions", "cleaned")}),
@@ -89,7 +104,11 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return (*self.readonly_fields, "percent")
+        return (*self.readonly_fields, "percent", "named")
+
+    @admin.display(description=_("模型"), ordering="model_name")
+    def named(self, run: TrainingRun) -> str:
+        return model_named(run.model_name)
 
     @admin.display(description=_("进度"), ordering="progress")
     def percent(self, run: TrainingRun) -> str:
@@ -130,15 +149,16 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
             gettext("热门榜"),
         )
         sources = [name for name in run.metrics if "[" in name]
-        names = {"p95_ms": gettext("打分毫秒（p95）")}
         rows = [
             head,
-            *(
-                (names.get(n) or words(n), *(_figure(c, n) for c in columns))
-                for n in (*METRICS, *sources)
-            ),
+            *((metric_words(n), *(_figure(c, n) for c in columns)) for n in (*METRICS, *sources)),
         ]
-        cell = '<div style="display:flex">' + '<span style="width:11em">{}</span>' * 5 + "</div>"
+        cell = (
+            '<div style="display:flex">'
+            + '<span style="width:15em">{}</span>'
+            + '<span style="width:8em">{}</span>' * 4
+            + "</div>"
+        )
         return format_html_join("", cell, rows)
 
     @admin.display(description=_("上线检查"))
@@ -206,7 +226,7 @@ def _lines(lines: list[str]) -> SafeString:
 class ModelVersionAdmin(ReadOnlyAdmin[ModelVersion]):
     list_display = (
         "version",
-        "name",
+        "named",
         "status",
         "ndcg",
         "hit_rate",
@@ -218,8 +238,28 @@ class ModelVersionAdmin(ReadOnlyAdmin[ModelVersion]):
     search_fields = ("version", "name")
     list_select_related = ("run",)
     actions_detail = ("promote", "shadow", "unshadow")
-    readonly_fields = ("shadow_figures",)
+    readonly_fields = ("shadow_figures", "figures", "made_of", "named")
     actions_list = ("roll_back",)
+    fieldsets = (
+        (None, {"fields": ("version", "named", "status", "run", "path")}),
+        (_("评估"), {"fields": ("figures", "shadow_figures")}),
+        (_("来历"), {"fields": ("made_of", "data_hash")}),
+        (_("过程"), {"fields": ("created_at", "promoted_at", "shadowed_at")}),
+    )
+
+    @admin.display(description=_("模型"), ordering="name")
+    def named(self, version: ModelVersion) -> str:
+        return model_named(version.name)
+
+    @admin.display(description=_("评估指标"))
+    def figures(self, version: ModelVersion) -> SafeString:
+        names = [n for n in (*METRICS, "distinct@10", "users") if n in version.metrics]
+        names += [n for n in version.metrics if "[" in n]
+        return _lines([f"{metric_words(n)}：{_figure(version.metrics, n)}" for n in names])
+
+    @admin.display(description=_("训练配方"))
+    def made_of(self, version: ModelVersion) -> SafeString:
+        return _lines(recipe_lines(version.recipe))
 
     @admin.display(description="NDCG@10")
     def ndcg(self, version: ModelVersion) -> str:

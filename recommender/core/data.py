@@ -290,6 +290,8 @@ class Interactions:
         for described in (self.table, self.people):
             for column in () if described is None else vars(described).values():
                 flat = column.tolist() if isinstance(column, np.ndarray) else column
+                if isinstance(flat, dict):
+                    flat = [(name, block.shape, block.tobytes()) for name, block in flat.items()]
                 digest.update(repr(flat).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
 
@@ -373,6 +375,8 @@ class ItemTable:
     published_at: Float64 | None = None  # Unix seconds, NaN where unknown
     price_fen: NDArray[np.int64] | None = None  # -1 where unknown
     texts: list[str] = field(default_factory=list)
+    # further blocks [items, width] by name, made elsewhere (vectors of texts, covers, sounds)
+    blocks: dict[str, Float32] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

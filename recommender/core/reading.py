@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from recommender.core.blocks import read_vectors, with_block
 from recommender.core.cleaning import Log
 from recommender.core.data import (
     KIND_CODES,
@@ -34,6 +35,7 @@ ITEM_COLUMNS = (
     "price_fen",
     "text",
 )
+VECTORS = "vectors.npz"  # sentence vectors by item id, from any encoder, where there are some
 USER_COLUMNS = ("user_id", "birth_year", "gender", "occupation", "interests")
 CLOCK_SLACK_SECONDS = 86_400  # an exporting machine's clock may run ahead by a day
 REPORTED_ROWS = 100
@@ -51,7 +53,7 @@ class BadRow:
 class ReadReport:
     """What was read and what was left out; at most REPORTED_ROWS bad rows are kept in full."""
 
-    rows: int = 0
+    rows: int = 0  # of all files
     bad: int = 0
     duplicates: int = 0
     impressions: int = 0
@@ -120,13 +122,18 @@ def read_dataset(
     for item in described:
         columns.items.setdefault(item, len(columns.items))
     told = _read_users(root / "users.csv", report)
-    return _assembled(root.name, columns, described, told, report, keep_log)
+    table = _item_table(list(columns.items), described)
+    if (root / VECTORS).is_file():
+        table = with_block(table, "vectors", read_vectors(root / VECTORS, list(columns.items)))
+    told_of_items = bool(described or table.blocks)
+    return _assembled(root.name, columns, table, told_of_items, told, report, keep_log)
 
 
 def _assembled(
     name: str,
     columns: Columns,
-    described: dict[str, list[str]],
+    table: ItemTable,
+    told_of_items: bool,
     told: dict[str, tuple[str, ...]],
     report: ReadReport,
     keep_log: bool,
@@ -142,7 +149,6 @@ def _assembled(
     untimed = np.isnan(times[events])
     report.without_time = int(np.count_nonzero(untimed))
     timed = np.mean(untimed) <= 0.5
-    table = _item_table(list(columns.items), described)
     people = UserTable([told.get(name, ()) for name in columns.users]) if told else None
 
     def chosen(kept: np.ndarray) -> Interactions:
@@ -155,7 +161,7 @@ def _assembled(
             values=values[shown],
             times=times[shown] if timed else None,
             kinds=kinds[shown],
-            table=table if described else None,
+            table=table if told_of_items else None,
             people=people,
         )
 
@@ -180,8 +186,12 @@ def _moment(text: str) -> float:
     try:
         return number_of(text, "published_at")
     except ValueError:
+        pass
+    try:
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except ValueError as bad:
+        raise ValueError("published_at is not a date") from bad
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _read_users(path: Path, report: ReadReport) -> dict[str, tuple[str, ...]]:
@@ -228,6 +238,7 @@ def _rows_of(
             raise DatasetError(f"{path.name} must begin with the header {','.join(columns)}")
         where = [header.index(name) if name in header else -1 for name in columns]
         for line, fields in _survivors(rows, path.name, report):
+            report.rows += 1
             try:
                 taken = _chosen(fields, len(header), where, columns[0])
             except ValueError as bad:
@@ -255,6 +266,7 @@ def _survivors(
         try:
             fields = next(rows, None)
         except csv.Error as bad:
+            report.rows += 1
             report.refuse(name, int(getattr(rows, "line_num", 0)), str(bad))
             continue
         if fields is None:

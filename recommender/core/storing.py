@@ -54,6 +54,8 @@ def _told(value: Any, place: str, arrays: dict[str, NDArray[Any]]) -> Any:
         inner = {f.name: _told(getattr(value, f.name), f"{place}.{f.name}", arrays)
                  for f in fields(value)}  # fmt: skip
         return {"kind": type(value).__name__, "fields": inner}
+    if isinstance(value, dict):
+        return {"named": {k: _told(v, f"{place}.{k}", arrays) for k, v in value.items()}}
     return {"plain": value}
 
 
@@ -63,6 +65,8 @@ def _built(told: Any, arrays: dict[str, NDArray[Any]]) -> Any:
     if "kind" in told:
         inner = {name: _built(value, arrays) for name, value in told["fields"].items()}
         return getattr(data, told["kind"])(**inner)
+    if "named" in told:
+        return {name: _built(value, arrays) for name, value in told["named"].items()}
     plain = told["plain"]
     if isinstance(plain, list):  # JSON has no tuples; the tables hold lists of them
         return [tuple(entry) if isinstance(entry, list) else entry for entry in plain]

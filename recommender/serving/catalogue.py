@@ -16,11 +16,12 @@ import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
-from content.models import Category, Course
+from content.models import Course
 from feedback.models import Event
 from kernel import clock
 from kernel.memory import give_back
 from recommender.core.data import History
+from recommender.labels import CategoryTree, read_tree
 from recommender.models import FeedRule
 from recommender.serving.holder import Loaded
 
@@ -65,7 +66,7 @@ class Catalogue:
     newest: NDArray[np.float32]  # [n], 1 for the newest down to 0, by rank
     pool: NDArray[np.int64]  # [p], positions of new courses that want exposure
     pool_chance: NDArray[np.float64]  # [p], probability of each to be drawn, sums to 1
-    interests: dict[str, frozenset[int]]  # category key or name -> its id and its descendants'
+    tree: CategoryTree
 
     def at(self, course_ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Positions of those courses that are published; others are left out."""
@@ -93,7 +94,7 @@ def read_catalogue() -> Catalogue:
         newest=_by_rank(published),
         pool=pool,
         pool_chance=_thompson(ids[pool]),
-        interests=_interests(),
+        tree=read_tree(),
     )
 
 
@@ -160,24 +161,6 @@ def chances_of_winning(
     won = (density * np.exp(below.sum(axis=0) - below)).sum(axis=1)
     shares: NDArray[np.float64] = won / won.sum()
     return shares
-
-
-def _interests() -> dict[str, frozenset[int]]:
-    rows = list(Category.objects.values_list("pk", "key", "name", "parent_id"))
-    children: dict[int, list[int]] = {}
-    for pk, _key, _name, parent in rows:
-        if parent is not None:
-            children.setdefault(parent, []).append(pk)
-
-    def below(pk: int, depth: int = 0) -> frozenset[int]:
-        deeper = children.get(pk, []) if depth < 8 else []
-        return frozenset({pk}).union(*(below(child, depth + 1) for child in deeper))
-
-    found: dict[str, frozenset[int]] = {}
-    for pk, key, name, _parent in rows:
-        found[name] = found.get(name, frozenset()) | below(pk)
-        found[key] = below(pk)
-    return found
 
 
 @dataclass(frozen=True, eq=False)

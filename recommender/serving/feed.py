@@ -107,7 +107,12 @@ def read_scene(user: User) -> Scene:
     loaded = holder.wanted(state.version, state.version_path)
     stock = stock_of(catalogue_cache.get(), loaded)
     personal = user.personalised_feed
-    history = state.history(loaded) if personal and loaded is not None else None
+    history = None
+    if personal and loaded is not None:
+        tree = stock.catalogue.tree
+        history = state.history(
+            loaded, tree.labels(user.interests, state.scenes, state.deleted_tags)
+        )
     return Scene(state, stock, loaded, history, personal)
 
 

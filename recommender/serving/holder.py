@@ -19,6 +19,7 @@ from recommender.core.artifacts import load_artifact, load_manifest
 from recommender.core.errors import CoreError
 from recommender.core.matrix import MatrixConfig
 from recommender.core.models.base import Model
+from recommender.core.models.cold_start import known_as
 from recommender.services.versions import artifact_path
 from recommender.serving.metrics import model_loads
 
@@ -80,9 +81,8 @@ def load(version: str, path: str) -> Loaded:
     model = load_artifact(folder)
     ids = np.array([_course_id(i) for i in model.items.ids(range(len(model.items)))], np.int64)
     order = np.argsort(ids, kind="stable")
-    name = str(manifest.get("model", model.name))
     matrix = matrix_config(manifest.get("matrix"))
-    return Loaded(version, name, model, manifest, ids, order, ids[order], matrix)
+    return Loaded(version, known_as(model), model, manifest, ids, order, ids[order], matrix)
 
 
 def _course_id(text: str) -> int:

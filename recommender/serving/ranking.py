@@ -22,6 +22,7 @@ from recommender.serving.state import FREE_TIMES, LearnerState
 DEPTH = 120  # courses ranked for one request; its pages never go deeper
 CANDIDATES = 300  # the model's best, before re-ranking
 TRUST_AFTER = 0.5  # liked courses at which model and popularity weigh the same
+TRUST_TOLD = 0.5  # of what those take who told the same, before the first course
 INTEREST = 0.6
 CONTEXT = 0.7
 ALIKE = 0.3  # of the most alike: from here on similarity is the reason
@@ -36,7 +37,7 @@ CREATOR_SPREAD = 0.015
 SLOT_EVERY = 10  # at most one exploration slot in each ten
 SLOT_FROM = 4  # never among the first four of the ten
 
-POPULAR, NEW, MODEL, SIMILAR, INTERESTING, PINNED = range(6)
+POPULAR, NEW, MODEL, SIMILAR, INTERESTING, PINNED, TOLD = range(7)
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.int64]  # positions in the catalogue
@@ -115,17 +116,21 @@ def _base(
     known = 0
     if loaded is not None and history is not None:
         known = int(history.known(len(loaded.course_ids)).sum())
-    if loaded is None or history is None or not known:
+    if loaded is None or history is None or not (known or loaded.model.told(history)):
         return _by_interest(catalogue, calm, codes, wish.interests, state), codes, step
     fitted = loaded.model.score_one(history)
     # a course that the model does not know scores like its worst, below all candidates
     scores = np.append(fitted, np.float32(-np.inf))[stock.rows]
     top = _best(scores, CANDIDATES)
-    trust = np.float32(known / (known + TRUST_AFTER))
+    trust = np.float32(known / (known + TRUST_AFTER) if known else TRUST_TOLD)
     blended: Floats = (1 - trust) * calm
-    blended[top] += trust * unit(scores[top])
-    codes[top] = MODEL
-    return blended, codes, step
+    added = trust * unit(scores[top])
+    blended[top] += added
+    if known:
+        codes[top] = MODEL
+        return blended, codes, step
+    codes[top[added > (1 - trust) * calm[top]]] = TOLD  # the larger share names the source
+    return _by_interest(catalogue, blended, codes, wish.interests, state), codes, step
 
 
 def _by_interest(
@@ -137,7 +142,7 @@ def _by_interest(
 ) -> Floats:
     """Declared interests lift their categories; deleted tags are no interest any more."""
     wanted = [name for name in interests if name not in state.deleted_tags]
-    categories = {c for name in wanted for c in catalogue.interests.get(name, ())}
+    categories = {c for name in wanted for c in catalogue.tree.below.get(name, ())}
     if not categories:
         return calm.copy()
     inside = np.isin(catalogue.category, list(categories))

@@ -97,4 +97,6 @@ def _plain(card: dict[str, Any], code: int, course_id: int | None) -> Reason:
     category = (card.get("category") or {}).get("name", "")
     if code == ranking.INTERESTING and category:
         return Reason("interest", _("符合你选择的兴趣“%(name)s”") % {"name": category})
+    if code == ranking.TOLD:  # popular with those who told the same interests or channel
+        return Reason("popular", _("与你情况相近的学员在学"))
     return Reason("popular", _("很多学员在学"))

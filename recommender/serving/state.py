@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from accounts.models import Identity
 from content.models import Category, Course
 from feedback.models import CourseHide, Event
 from kernel import clock, sql
@@ -72,7 +74,9 @@ SELECT
             WHERE user_id = %(user)s AND created_at > %(since)s
             ORDER BY created_at DESC LIMIT {FATIGUE_REQUESTS}) r, unnest(r.shown) AS course
         GROUP BY course) f WHERE times > {FREE_TIMES} OR passed > 0),
-    (SELECT tags FROM gone)
+    (SELECT tags FROM gone),
+    (SELECT array_agg(DISTINCT entry_scene::text) FROM {_table(Identity)}
+        WHERE user_id = %(user)s AND entry_scene <> '')
 """  # noqa: S608  (names of our own tables; values are parameters)
 
 
@@ -99,16 +103,20 @@ class LearnerState:
     owned: frozenset[int]  # course ids bought or assigned one by one
     scopes: frozenset[str]  # everything the learner may open now
     deleted_tags: frozenset[str]
+    scenes: tuple[str, ...]  # where the learner first came from
     fatigue: dict[int, tuple[int, int]]  # course id -> times shown lately, times passed over
     version: str | None
     version_path: str | None
 
-    def history(self, loaded: Loaded) -> History:
-        """The liked courses as the model's history, oldest first, weighed as it was trained."""
+    def history(self, loaded: Loaded, labels: Sequence[str] = ()) -> History:
+        """The liked courses as the model's history, oldest first, weighed as it was trained.
+
+        `labels` is what the learner told; it speaks until the first liked course does.
+        """
         rows = loaded.rows(np.array([one.past.course_id for one in self.liked], np.int64))
         now = clock.now().timestamp()
         weights = pair_weights([one.events for one in self.liked], now, loaded.matrix)
-        return History.of(rows, weights, [one.at for one in self.liked], now=now)
+        return History.of(rows, weights, [one.at for one in self.liked], labels=labels, now=now)
 
 
 def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
@@ -120,7 +128,7 @@ def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
         "since": at - timedelta(days=FATIGUE_DAYS),
     }
     (row,) = sql.rows(STATE_SQL, values)
-    past, done, hidden, less_like, scopes, pointer, fatigue, deleted = row
+    past, done, hidden, less_like, scopes, pointer, fatigue, deleted, scenes = row
     liked, disliked, touched = opinions(orjson.loads(past) if past else [])
     finished = frozenset(done or [])
     version, path = pointer or (None, None)
@@ -135,6 +143,7 @@ def read_state(user_id: int, now: datetime | None = None) -> LearnerState:
         owned=courses_of(scopes or []),
         scopes=frozenset(scopes or []),
         deleted_tags=frozenset(deleted or []),
+        scenes=tuple(sorted(scenes or [])),
         fatigue={int(course): (times, passed) for course, (times, passed) in tired.items()},
         version=version,
         version_path=path,

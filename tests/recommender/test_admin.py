@@ -174,3 +174,33 @@ def test_staff_without_the_right_cannot_train(db):
     client.post("/admin/recommender/batchscore/score/", {"reason": "x"})
 
     assert TrainingRun.objects.count() == BatchScore.objects.count() == 0
+
+
+def test_pages_of_versions_and_lists_say_words_and_no_codes(operator, shop, learner, serve):
+    version = serve("popular", "v1")
+    version.metrics = {"ndcg@10": 0.25, "distinct@10": 0.5, "hr@10[films]": 0.125, "users": 40.0}
+    version.recipe = {"members": [{"name": "ease", "weight": 0.75}], "cold_start": True}
+    version.save()
+    user = learner(interests=["code"])
+    page = first_page(user, surface="home", limit=3)
+
+    told = operator.get(f"/admin/recommender/modelversion/{version.pk}/change/").content.decode()
+    for said in (
+        "热门榜 popular",
+        "排序质量 NDCG@10：0.2500",
+        "命中率 HR@10（films）：0.1250",
+        "留出学员数：40",
+        "课程相关矩阵 ease，权重 0.75",
+        "没有历史的学员按兴趣与渠道排序",
+    ):
+        assert said in told
+    url = f"/admin/recommender/feedrequest/{page.request_id}/change/"
+    told = operator.get(url).content.decode()
+    for said in ("首页", "热门榜 popular", "课程10", "所选兴趣"):
+        assert said in told
+    listed = operator.get("/admin/recommender/feedrequest/").content.decode()
+    assert "热门榜 popular" in listed
+    run = TrainingRun.objects.create(**RUN, model_name="ials")
+    assert "隐式矩阵分解 ials" in operator.get("/admin/recommender/trainingrun/").content.decode()
+    told = operator.get(f"/admin/recommender/trainingrun/{run.pk}/change/").content.decode()
+    assert "训练 损失" in told

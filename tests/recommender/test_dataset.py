@@ -164,13 +164,15 @@ BAD = [
     (("u1", "a", "rating", "", ""), "a rating must lie between 0.5 and 5"),
     (("u1", "a", "view", "x", ""), "value is not a number"),
     (("u1", "a", "view", "nan", ""), "value is not a number"),
+    (("u1", "a", "purchase", "1e300", ""), "value is out of range"),
     (("u1", "a", "view", "", "-5"), "timestamp before 1970 or in the future"),
     (("u1", "a", "view", "", "99999999999"), "timestamp before 1970 or in the future"),
     (("u1", "a", "view", "", "soon"), "timestamp is not a number"),
     (("u1", "a", "play", "101", ""), "the watched share must lie between 0 and 100"),
     (("u1", "a\0b", "view", "", ""), "NUL byte"),
     (("u1", "a", "view"), "wrong number of fields"),
-    (("u" * 101, "a", "view", "", ""), "user_id is longer than 100 characters"),
+    (("u" * 300, "a", "view", "", ""), "user_id is longer than 100 characters"),
+    (("u1", "a" * 101, "view", "", ""), "item_id is longer than 100 characters"),
 ]
 
 

@@ -163,3 +163,15 @@ def test_serving_weighs_a_history_as_training_did(shop, learner):
     trained = weights_of(snapshot()[0], user)[shop[3].pk]
 
     assert pair_weights([events], 1e9, MatrixConfig())[0] == pytest.approx(trained)
+
+
+def test_a_number_that_no_scale_has_spoils_no_training(shop, learner):
+    user = learner()
+    shop.act(user, 0, "purchase", 1e300)
+    shop.act(user, 1, "rating", 1e300)
+    shop.act(user, 2, "view")
+
+    interactions, cleaning = snapshot()
+
+    assert set(weights_of(interactions, user)) == {shop[0].pk, shop[2].pk}
+    assert cleaning.left_out == {"impossible_value": 1}

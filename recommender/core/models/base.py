@@ -60,6 +60,10 @@ class Model(ABC):
             scores[n] = self.score_one(history)
         return scores
 
+    def told(self, history: History) -> bool:
+        """Whether the labels of `history` alone rank anything here."""
+        return False
+
     def best(
         self,
         histories: Sequence[History],

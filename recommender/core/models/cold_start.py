@@ -44,6 +44,9 @@ class ColdStart(Model):
             scores[self.cold] = mean + self.features[self.cold] @ (self.solved @ (known - mean))
         return scores
 
+    def told(self, history: History) -> bool:
+        return bool((self.labels.rows(history.labels) >= 0).any()) or self.base.told(history)
+
     def contributions(self, history: History, item_rows: Int32) -> Float32:
         """The base model's; those of a cold item are regressed as its score is."""
         part = np.array(self.base.contributions(history, item_rows))
@@ -108,6 +111,11 @@ class ColdStart(Model):
             return None
         mean: Float32 = self.segments[rows].mean(axis=0, dtype=np.float32)
         return mean
+
+
+def known_as(model: Model) -> str:
+    """The name of the model that ranks: of the wrapped one."""
+    return model.base.name if isinstance(model, ColdStart) else model.name
 
 
 def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

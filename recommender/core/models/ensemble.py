@@ -38,6 +38,9 @@ class Ensemble(Model):
         history.noted[id(self)] = deviations
         return total
 
+    def told(self, history: History) -> bool:
+        return any(member.told(history) for member in self.members)
+
     def contributions(self, history: History, item_rows: Int32) -> Float32:
         """The members' contributions on the common scale; the user's means are left out."""
         total = np.zeros((len(item_rows), len(history)), np.float32)

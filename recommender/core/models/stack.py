@@ -93,6 +93,9 @@ class Stack(Model):
         history.noted[id(self)] = noted
         return total
 
+    def told(self, history: History) -> bool:
+        return any(member.told(history) for member in self.members)
+
     def contributions(self, history: History, item_rows: Int32) -> Float32:
         """Each member's part of a score that its history makes, split as the member splits it.
 

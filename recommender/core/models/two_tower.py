@@ -63,6 +63,9 @@ class TwoTower(Model):
         scores += self.bias
         return scores
 
+    def told(self, history: History) -> bool:
+        return bool((self.labels.rows(history.labels) >= 0).any())
+
     def contributions(self, history: History, item_rows: Int32) -> Float32:
         """Exact: a row sums to the item's score less its bias and what the labels add."""
         past = history.restricted(len(self.items))

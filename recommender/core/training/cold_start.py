@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+from scipy import sparse
 
 from recommender.core.data import Float32, IdMap, Interactions
 from recommender.core.models.base import Model
@@ -79,12 +80,10 @@ def _segments(x: Interactions, names: list[str]) -> Float32:
     everybody = np.expm1(popularity(x)) + 1 / max(n, 1)
     everybody /= max(float(everybody.sum()), 1e-9)
     carried = item_labels(x)
-    holders = [set(labels) for labels in x.people.labels] if x.people else []
+    taken = _taken(x, names)
     scores = np.zeros((len(names), n), np.float32)
     for row, name in enumerate(names):
-        told = np.array([name in labels for labels in holders], bool)
-        mine = told[x.user_rows] if len(x) else np.zeros(0, bool)
-        counts = np.bincount(x.item_rows[mine], x.weights[mine], n)
+        counts = taken[[row]].toarray().ravel()
         total = float(counts.sum())
         likely = (counts + SHARED * everybody) / (total + SHARED)
         inside = np.array([name in labels for labels in carried], bool)
@@ -95,3 +94,18 @@ def _segments(x: Interactions, names: list[str]) -> Float32:
             likely[inside] = np.maximum(likely[inside], lift * everybody[inside])
         scores[row] = np.log(likely + 1e-3 / events)
     return scores
+
+
+def _taken(x: Interactions, names: list[str]) -> sparse.csr_matrix:
+    """[labels, items]: summed weights of what those took who told the label."""
+    place = {name: row for row, name in enumerate(names)}
+    told = [
+        (place[label], user)
+        for user, labels in enumerate(x.people.labels if x.people else [])
+        for label in set(labels)
+        if label in place
+    ]
+    rows, users = np.array(told, np.int64).reshape(-1, 2).T
+    held = sparse.csr_matrix((np.ones(len(rows)), (rows, users)), (len(names), len(x.users)))
+    cells = (x.weights.astype(np.float64), (x.user_rows, x.item_rows))
+    return held @ sparse.csr_matrix(cells, (len(x.users), len(x.items)))

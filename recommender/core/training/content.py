@@ -1,8 +1,8 @@
 """What the catalogue says about items, as named blocks of numbers.
 
-A block comes from an encoder; `ENCODERS` holds those that need nothing but SciPy. Another one
-(sentence vectors, covers, audio) is any object with a name and `encode`, given to
-`item_features`.
+A block comes from an encoder; `ENCODERS` holds those that need nothing but SciPy. Blocks that
+need more than the table (sentence vectors, covers, sounds) come with it, made by whoever has the
+files: `core.blocks`.
 """
 
 from __future__ import annotations
@@ -91,11 +91,11 @@ ENCODERS: tuple[Encoder, ...] = (
 def item_blocks(
     table: ItemTable | None, encoders: Sequence[Encoder] = ENCODERS
 ) -> dict[str, Float32]:
-    """The blocks that have something to say, by the name of their encoder."""
+    """The blocks that have something to say, by the name of their encoder; the table's own last."""
     if table is None or not table.titles:
         return {}
     blocks = {encoder.name: encoder.encode(table) for encoder in encoders}
-    return {name: block for name, block in blocks.items() if block is not None}
+    return {name: block for name, block in blocks.items() if block is not None} | table.blocks
 
 
 def item_features(
