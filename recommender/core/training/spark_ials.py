@@ -40,10 +40,10 @@ MOST_BLOCKS = 256
 class SparkIALS(IALS):
     """An `ials` in all it does and as an artifact; it knows how it can be made again."""
 
-    told: Params = field(default_factory=dict)
+    found: Params = field(default_factory=dict)
 
     def facts(self) -> Params:
-        return self.told
+        return self.found
 
 
 @dataclass(frozen=True)
