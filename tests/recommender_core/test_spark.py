@@ -32,7 +32,12 @@ from tests.recommender_core.conftest import events, two_tastes
 
 ROOT = Path(__file__).resolve().parents[2]
 # the quick compiler alone: these fits end before the thorough one has paid for itself
-PLACE = SparkPlace("local[2]", memory="1g", java_options="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+PLACE = SparkPlace(
+    "local[2]",
+    memory="1g",
+    java_options="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    start_seconds=600,  # a machine at its limits is slow, not without Spark
+)
 PARAMS = {"factors": 4, "iterations": 20, "alpha": 5.0, "regularization": 2.0}
 ODD = ["", "甲 乙", 'a,"b"\nc', "é" * 300, "\udc80", "0", "00", "NaN", " x ", "💡"]
 needs_spark = pytest.mark.skipif(
