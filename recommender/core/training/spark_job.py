@@ -9,6 +9,7 @@ no Python at all, since no row ever passes through Python.
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -23,7 +24,7 @@ def main(folder: Path) -> None:
     """Writes `started`, then `item_factors` and `done.json`; on an error `failed.json`."""
     told = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     sys.excepthook = _teller(folder)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(folder,), daemon=True).start()
     from pyspark.ml.recommendation import ALS  # noqa: PLC0415
     from pyspark.sql import SparkSession  # noqa: PLC0415
     from pyspark.sql.functions import col  # noqa: PLC0415
@@ -75,10 +76,11 @@ def _teller(folder: Path) -> Any:
     return tell
 
 
-def _end_with_parent() -> None:
-    """Standard input ends when the parent does, however it does: then all of this group ends."""
+def _end_with_parent(folder: Path) -> None:
+    """Standard input ends when the parent does, however it does: then all of this ends."""
     while os.read(0, 4096):
         pass
+    shutil.rmtree(folder, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 
