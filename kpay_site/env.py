@@ -77,6 +77,12 @@ class KpaySettings:
     breaker_failures: int
     breaker_seconds: int
     train_threads: int
+    # where `spark_ials` is fitted, the folder its executors see, their heap, the longest fit
+    spark_master: str
+    spark_dir: Path | None
+    spark_memory: str
+    spark_seconds: int
+    java_home: str
     # reverse proxies in front of the web process that append to X-Forwarded-For
     proxy_hops: int
     # the platform holds payments of this mini-program back until deliveries are uploaded
@@ -316,6 +322,11 @@ def load() -> KpaySettings:
         breaker_failures=number("KPAY_BREAKER_FAILURES", 10),
         breaker_seconds=number("KPAY_BREAKER_SECONDS", 3),
         train_threads=number("KPAY_TRAIN_THREADS", 2),
+        spark_master=text("KPAY_SPARK_MASTER", "local[*]"),
+        spark_dir=Path(text("KPAY_SPARK_DIR")) if text("KPAY_SPARK_DIR") else None,
+        spark_memory=text("KPAY_SPARK_MEMORY", "2g"),
+        spark_seconds=number("KPAY_SPARK_SECONDS", 6 * 3600),
+        java_home=text("JAVA_HOME"),
         proxy_hops=number("KPAY_PROXY_HOPS", 0),
         trade_managed=flag("KPAY_TRADE_MANAGED", False),
         xpay_quiet_seconds=number("KPAY_XPAY_QUIET_SECONDS", 1800),

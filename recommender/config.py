@@ -11,6 +11,7 @@ from django.conf import settings
 from recommender.core.cleaning import CleaningConfig
 from recommender.core.config import config_from
 from recommender.core.matrix import MatrixConfig
+from recommender.core.places import SparkPlace
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,15 @@ def matrix_config(params: Mapping[str, Any] | None = None) -> MatrixConfig:
 
 def drift_config() -> DriftConfig:
     return config_from(DriftConfig, "KPAY_DRIFT", settings.KPAY.drift)
+
+
+def spark_place() -> SparkPlace:
+    """Where `spark_ials` is fitted: `KPAY_SPARK_*` and `JAVA_HOME`."""
+    kpay = settings.KPAY
+    return SparkPlace(
+        master=kpay.spark_master,
+        folder=kpay.spark_dir,
+        java_home=kpay.java_home,
+        memory=kpay.spark_memory,
+        fit_seconds=kpay.spark_seconds,
+    )

@@ -65,7 +65,8 @@ def _member(model: Model, weight: float) -> dict[str, Any]:
     params = dict(model.params())
     if "epochs" in params and "epochs" in model.facts():
         params["epochs"] = max(1, int(model.facts()["epochs"]))
-    return {"name": model.name, "params": params, "weight": weight}
+    trainer = str(model.facts().get("trainer", model.name))  # an `ials` may come from a cluster
+    return {"name": trainer, "params": params, "weight": weight}
 
 
 def make_again(recipe: Recipe, interactions: Interactions, options: FitOptions) -> Model:

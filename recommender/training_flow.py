@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from kernel import clock
 from recommender import core, gate
 from recommender.blocks import with_blocks
-from recommender.config import cleaning_config, matrix_config
+from recommender.config import cleaning_config, matrix_config, spark_place
 from recommender.core.artifacts import load_artifact, load_manifest, save_artifact
 from recommender.core.data import Interactions
 from recommender.core.errors import ArtifactError, CoreError, TrainingDiverged
@@ -258,6 +258,7 @@ class _Training:
                 on_progress=self.beat.progressed,
                 should_stop=lambda: self.beat.lost,
                 checkpoint_dir=self.work / "checkpoints" / name,
+                spark=spark_place(),
             )
         )
 

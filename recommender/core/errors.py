@@ -31,3 +31,11 @@ class ArtifactError(CoreError):
 
 class NotARatingModel(CoreError):
     """The model ranks; it does not predict ratings."""
+
+
+class SparkUnavailable(CoreError):
+    """Spark cannot begin: software is missing, or the cluster is away or has no executor."""
+
+
+class SparkFailed(CoreError):
+    """Spark began and ended without a model, or took longer than it may."""

@@ -23,6 +23,7 @@ from tests.recommender_core.conftest import FAST, described, events, two_tastes
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = [*FAST, "ensemble", "stack", "cold_start"]
+CASES = [*NAMES, "two_tower on content"]
 PERSONAL = [name for name in FAST if name not in {"popular", "recent", "concat_linear", "mf"}]
 
 
@@ -32,6 +33,8 @@ def fit(name, interactions, seed=0):
         return cold_started(
             make_trainer("ease").fit(interactions, options), described(interactions)
         )
+    if name == "two_tower on content":
+        return fit("two_tower", described(interactions), seed)
     if name not in {"ensemble", "stack"}:
         return make_trainer(name, FAST[name]).fit(interactions, options)
     parts = ("popular", "transitions", "history_tower")
@@ -45,7 +48,7 @@ def fit(name, interactions, seed=0):
     return Ensemble(interactions.items, members, (0.2, 0.5, 0.3))
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=CASES)
 def fitted(request):
     interactions = two_tastes()
     return fit(request.param, interactions), interactions
@@ -75,6 +78,9 @@ def test_a_stored_model_scores_the_same_bit_for_bit(fitted, tmp_path):
     assert loaded.params() == model.params()
     assert loaded.items.ids(range(20)) == model.items.ids(range(20))
     assert np.array_equal(loaded.score(x.histories()), model.score(x.histories()))
+    asked = np.array([7, 0, 7], np.int32)
+    shares = model.contributions(x.history(3), asked)
+    assert np.array_equal(loaded.contributions(x.history(3), asked), shares)
     rows, scores = model.similar(np.array([0, 7], np.int32), 3)
     again = loaded.similar(np.array([0, 7], np.int32), 3)
     assert np.array_equal(again[0], rows)
@@ -193,12 +199,13 @@ assert not {{"torch", "scipy", "sklearn", "pandas", "django"}} & set(sys.modules
     assert set(done.stdout.split()) == set(NAMES)
 
 
-@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize("name", CASES)
 def test_the_same_seed_fits_the_same_model_and_leaves_the_data_alone(name):
     x = two_tastes()
     before = x.data_hash()
     first, second = fit(name, x, seed=5).arrays(), fit(name, x, seed=5).arrays()
 
+    assert first.keys() == second.keys()
     assert all(np.array_equal(first[key], second[key]) for key in first)
     assert x.data_hash() == before
 
@@ -221,6 +228,18 @@ def test_tiny_data_fits_and_ranks_everything(name, rows):
 
     assert np.isfinite(scores).all()
     assert len(top_k(scores[0], 99, x.history(0).rows)) == len(x.items) - len(x.history(0))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("items", [("cold", "older"), ()])
+def test_without_any_event_every_item_there_is_gets_a_score(name, items):
+    x = events([], more_items=items, stars=[])
+    model = fit(name, x)
+    scores = model.score_one(History.of([0, 1], times=[1.0, 2.0]))
+
+    assert scores.shape == (len(items),)
+    assert np.isfinite(scores).all()
+    assert sorted(top_k(model.score_one(History.of([])), 5)) == list(range(len(items)))
 
 
 @pytest.mark.parametrize("name", PERSONAL)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "scipy", "sklearn", "pandas", "implicit")
+HEAVY = ("torch", "scipy", "sklearn", "pandas", "implicit", "pyspark", "pyarrow")
 
 
 def loaded_by(statement: str) -> set[str]:

@@ -35,6 +35,8 @@ class LightGCNConfig:
 
 @dataclass(frozen=True, eq=False)
 class LightGCN(Model):
+    """Smoothed item vectors; a user is their normalised sum, so a score is linear in the past."""
+
     name: ClassVar[str] = "lightgcn"
 
     config: LightGCNConfig

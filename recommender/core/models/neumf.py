@@ -35,6 +35,8 @@ class NeuMFConfig:
 
 @dataclass(frozen=True, eq=False)
 class NeuMF(Model):
+    """The network's tables, folded as far as they go; a score takes one product and one layer."""
+
     name: ClassVar[str] = "neumf"
 
     config: NeuMFConfig

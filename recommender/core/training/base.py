@@ -12,6 +12,7 @@ from recommender.core.data import Interactions
 from recommender.core.errors import TrainingStopped
 from recommender.core.metrics import Held
 from recommender.core.models.base import Model
+from recommender.core.places import SparkPlace
 
 OnProgress = Callable[[int, int, dict[str, float]], None]
 
@@ -27,6 +28,7 @@ class FitOptions:
     on_progress: OnProgress | None = None
     should_stop: Callable[[], bool] | None = None
     checkpoint_dir: Path | None = None  # neural trainers resume from here
+    spark: SparkPlace = SparkPlace()  # where trainers for a cluster find it
 
     def tell(self, done: int, total: int, metrics: dict[str, float] | None = None) -> None:
         """Report progress; TrainingStopped when the caller wants an end."""

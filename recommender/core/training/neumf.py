@@ -43,6 +43,7 @@ class _NeuMFFitting(Fitting[NeuMF]):
         self.rng = np.random.default_rng(options.seed)
         n, f, h = len(interactions.items), config.factors, config.hidden
         counts = interactions.item_counts
+        mean = counts.sum() / max(n, 1)
 
         def drawn(*shape: int, scale: float) -> Tensor:
             return torch.randn(shape, generator=self.generator) * scale
@@ -56,7 +57,7 @@ class _NeuMFFitting(Fitting[NeuMF]):
             "second": drawn(h, max(1, h // 2), scale=h**-0.5),
             "second_bias": torch.zeros(max(1, h // 2)),
             "last": drawn(f + max(1, h // 2), scale=0.3),
-            "bias": torch.from_numpy(np.log((counts + 1) / (counts.mean() + 1)).astype(np.float32)),
+            "bias": torch.from_numpy(np.log((counts + 1) / (mean + 1)).astype(np.float32)),
         }
         self.parameters = {k: t.to(self.device).requires_grad_() for k, t in tensors.items()}
         free = {"bias", "first_bias", "second_bias"}

@@ -24,6 +24,7 @@ from recommender.core.training.item_knn import ItemKNNTrainer
 from recommender.core.training.mf import MFTrainer
 from recommender.core.training.neighbours import EaseTrainer, TransitionsTrainer
 from recommender.core.training.popular import RECENT_DAYS, PopularTrainer, RecentTrainer
+from recommender.core.training.spark_ials import SparkIALSTrainer
 from recommender.core.training.user_neighbours import SessionKNNTrainer, UserKNNTrainer
 
 Params = Mapping[str, Any]
@@ -64,10 +65,15 @@ TRAINERS: dict[str, Callable[[Params], Trainer]] = {
     "sasrec": _neural("sasrec", SASRecConfig, "sasrec", "SASRecTrainer"),
     "two_tower": _neural("two_tower", TwoTowerConfig, "two_tower", "TwoTowerTrainer"),
 }
+# Known by name, no part of `all`: they need software or machines that a shop may not have.
+ELSEWHERE: dict[str, Callable[[Params], Trainer]] = {
+    "spark_ials": lambda p: SparkIALSTrainer(config_from(IALSConfig, "spark_ials", p)),
+}
 
 
 def make_trainer(name: str, params: Params | None = None) -> Trainer:
     """The trainer of this name with these parameters; UnknownModel or BadParams otherwise."""
-    if name not in TRAINERS:
-        raise UnknownModel(f"no model named {name!r}; known: auto, {', '.join(TRAINERS)}")
-    return TRAINERS[name](params or {})
+    known = TRAINERS | ELSEWHERE
+    if name not in known:
+        raise UnknownModel(f"no model named {name!r}; known: auto, {', '.join(known)}")
+    return known[name](params or {})

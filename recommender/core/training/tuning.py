@@ -94,6 +94,7 @@ SPACES: dict[str, dict[str, tuple[float, ...]]] = {
     "mf": {"factors": (4, 6, 8, 12), "iterations": (80, 160, 320)},
     "concat_linear": {"learning_rate": (0.003, 0.01, 0.03), "epochs": (5, 10, 20)},
 }
+SPACES["spark_ials"] = SPACES["ials"]
 
 
 def tuned(

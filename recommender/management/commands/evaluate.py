@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from recommender.config import cleaning_config
+from recommender.config import cleaning_config, spark_place
 from recommender.core.errors import CoreError
 from recommender.evaluation_page import page
 from recommender.words import cleaning_lines
@@ -54,7 +54,7 @@ class Command(BaseCommand):
                 tune=options["tune"],
                 clean=cleaning_config() if options["clean"] else None,
                 between_kinds=options["transfer"],
-                options=FitOptions(seed=checked_seed(options["seed"])),
+                options=FitOptions(seed=checked_seed(options["seed"]), spark=spark_place()),
             )
             text = json.dumps(result, ensure_ascii=False, indent=2)
             if options["json"]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from recommender.config import cleaning_config
+from recommender.config import cleaning_config, spark_place
 from recommender.core.errors import CoreError
 from recommender.management.commands.evaluate import REPORTED, checked_seed
 from recommender.words import cleaning_lines
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         from recommender.core import offline  # noqa: PLC0415
         from recommender.core.training.base import FitOptions  # noqa: PLC0415
 
-        fit = FitOptions(seed=checked_seed(options["seed"]))
+        fit = FitOptions(seed=checked_seed(options["seed"]), spark=spark_place())
         report = None
         try:
             params = offline.parsed_params(options["params"])
