@@ -17,9 +17,9 @@ from typing import TypeVar
 
 from recommender.core.data import MOST_VALUE
 from recommender.core.errors import DatasetError
+from recommender.core.event_file import COLUMNS
 from recommender.core.reading import (
     CLOCK_SLACK_SECONDS,
-    COLUMNS,
     FIELD_LIMIT,
     ReadReport,
 )
