@@ -15,7 +15,6 @@ from recommender.core.models.lightgcn import LightGCNConfig
 from recommender.core.models.sasrec import SASRecConfig
 from recommender.core.models.tower import TowerConfig
 from recommender.core.splits import leave_last_out, random_share
-from recommender.core.training import validating
 from recommender.core.training.base import FitOptions
 from recommender.core.training.debias import MOST, event_weights
 from recommender.core.training.lightgcn import LightGCNFitting
@@ -160,12 +159,10 @@ def test_validation_counts_the_same_ndcg_as_full_rankings(split):
         assert 0 < found < 1
 
 
-def test_validation_looks_at_a_fixed_share_of_very_many_users(monkeypatch):
+def test_validation_looks_at_a_seeded_sample_of_very_many_users():
     x = leave_last_out(two_tastes())
-    monkeypatch.setattr(validating, "MOST_USERS", 7)
-    users = [
-        [case[0].user for case in Validation(x.train, x.held, seed).cases] for seed in (1, 1, 2)
-    ]
+    looks = [Validation(x.train, x.held, seed, most=7) for seed in (1, 1, 2)]
+    users = [[history.user for history, _ in look.cases] for look in looks]
 
     assert len(users[0]) == 7
     assert users[0] == users[1] != users[2]
