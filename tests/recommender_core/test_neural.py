@@ -10,16 +10,20 @@ import torch
 
 from recommender.core.data import History
 from recommender.core.errors import TrainingDiverged, TrainingStopped
-from recommender.core.metrics import Held
+from recommender.core.metrics import Held, mean_gain
 from recommender.core.models.lightgcn import LightGCNConfig
 from recommender.core.models.sasrec import SASRecConfig
-from recommender.core.splits import leave_last_out
+from recommender.core.models.tower import TowerConfig
+from recommender.core.splits import leave_last_out, random_share
 from recommender.core.training.base import FitOptions
 from recommender.core.training.debias import MOST, event_weights
 from recommender.core.training.lightgcn import LightGCNFitting
+from recommender.core.training.loop import fit_epochs
 from recommender.core.training.registry import make_trainer
 from recommender.core.training.sasrec import SASRecFitting
 from recommender.core.training.softmax import CatalogueLoss, full_cross_entropy
+from recommender.core.training.tower import TowerFitting
+from recommender.core.training.validating import Validation
 from tests.recommender_core.conftest import FAST, events, two_tastes
 
 NEURAL = ["history_tower", "neumf", "lightgcn", "sasrec", "two_tower"]
@@ -141,6 +145,54 @@ def test_weights_of_the_loss_weigh_rows():
     each = torch.nn.functional.cross_entropy(users @ outputs.T, targets, reduction="none")
     weighed = full_cross_entropy(users, outputs, bias, targets, weights)
     assert float(weighed) == pytest.approx(float((each * weights).mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("split", [leave_last_out, lambda x: random_share(x, 2, share=0.5)])
+def test_validation_counts_the_same_ndcg_as_full_rankings(split):
+    held_out = split(two_tastes())
+    model = make_trainer("history_tower", FAST["history_tower"]).fit(held_out.train, FitOptions())
+    tied = replace(model, outputs=np.round(model.outputs), bias=np.zeros(20, np.float32))
+
+    for judged in (model, tied):
+        found = Validation(held_out.train, held_out.held, 0).ndcg(judged)
+        assert found == pytest.approx(mean_gain(judged, held_out.train, held_out.held))
+        assert 0 < found < 1
+
+
+def test_validation_looks_at_a_seeded_sample_of_very_many_users():
+    x = leave_last_out(two_tastes())
+    looks = [Validation(x.train, x.held, seed, most=7) for seed in (1, 1, 2)]
+    users = [[history.user for history, _ in look.cases] for look in looks]
+
+    assert len(users[0]) == 7
+    assert users[0] == users[1] != users[2]
+
+
+def test_short_epochs_lower_the_learning_rate_by_less():
+    config = TowerConfig(decay=0.5, batch=16)
+    few = TowerFitting(config, two_tastes(20), FitOptions())
+    many = TowerFitting(config, two_tastes(400), FitOptions())
+
+    assert few.decay == pytest.approx(0.5 ** (20 / 100))  # 20 steps an epoch
+    assert many.decay == 0.5
+
+
+def test_the_rate_falls_with_each_epoch_and_threads_come_back():
+    class Watched(TowerFitting):
+        def epoch(self) -> float:
+            rates.append(self.optimizer.param_groups[0]["lr"])
+            threads.append(torch.get_num_threads())
+            return super().epoch()
+
+    rates: list[float] = []
+    threads: list[int] = []
+    x, before = two_tastes(400), torch.get_num_threads()
+    fitting = Watched(TowerConfig(factors=4, decay=0.5, batch=16), x, FitOptions())
+    fit_epochs(fitting, x, FitOptions(), 3, 3, "")
+
+    assert rates == pytest.approx([0.01, 0.005, 0.0025])
+    assert threads == [1, 1, 1]
+    assert torch.get_num_threads() == before
 
 
 def test_rare_items_weigh_more_and_logged_propensities_win():

@@ -15,6 +15,7 @@ from recommender.core.training.means import DecayedMeans, chosen
 from recommender.core.training.sequences import Segments
 from recommender.core.training.softmax import (
     CHUNK,
+    DRAW_ROWS,
     full_cross_entropy,
     sampled_cross_entropy,
 )
@@ -56,18 +57,23 @@ def test_the_chunked_loss_is_the_cross_entropy_of_torch(rows, weighed):
 
 @pytest.mark.parametrize("weighed", [False, True])
 def test_the_sampled_loss_is_the_corrected_cross_entropy_of_target_and_drawn(weighed):
-    leaves, targets, weights = drawn_case(CHUNK + 7)
+    leaves, targets, weights = drawn_case(DRAW_ROWS + 7)
     users, outputs, bias = leaves
     drawing = Drawing(np.arange(1, ITEMS + 1) ** 2.0, 12)
-    drawn = torch.from_numpy(drawing.draw(np.random.default_rng(0)))
+    rng = np.random.default_rng(0)
+    draws = [torch.from_numpy(drawing.draw(rng)) for _ in range(2)]
     log_chance = torch.from_numpy(drawing.log_chance)
 
     given = weights if weighed else None
-    ours = sampled_cross_entropy(users, outputs, bias, targets, drawn, log_chance, given)
+    ours = sampled_cross_entropy(users, outputs, bias, targets, draws, log_chance, given)
     corrected = users @ outputs.T + bias - log_chance
     own = corrected.gather(1, targets[:, None])
-    others = corrected[:, drawn].masked_fill(drawn == targets[:, None], -torch.inf)
-    each = torch.logsumexp(torch.cat([own, others], 1), 1) - own[:, 0]
+    parts = []
+    for span, drawn in zip((slice(0, DRAW_ROWS), slice(DRAW_ROWS, None)), draws, strict=True):
+        twice = drawn == targets[span, None]
+        others = corrected[span][:, drawn].masked_fill(twice, -torch.inf)
+        parts.append(torch.logsumexp(torch.cat([own[span], others], 1), 1) - own[span, 0])
+    each = torch.cat(parts)
     wanted = (each * weights).mean() if weighed else each.mean()
     assert float(ours.detach()) == pytest.approx(float(wanted.detach()), rel=1e-5)
     assert close(gradients(ours, leaves), gradients(wanted, leaves))
@@ -107,7 +113,7 @@ def test_few_negatives_pull_away_from_the_truth_in_no_direction(known, corrected
             continue  # the target alone has no gradient
         likely = np.prod(np.where(there, chance, 1 - chance))
         drawn = torch.from_numpy(np.flatnonzero(there))
-        loss = sampled_cross_entropy(nobody, outputs, bias, targets, drawn, log_chance, weights)
+        loss = sampled_cross_entropy(nobody, outputs, bias, targets, [drawn], log_chance, weights)
         expected += likely * gradients(loss, [bias])[0]
 
     assert (np.abs(expected).max() < 1e-6) == at_rest

@@ -187,6 +187,7 @@ def test_a_model_from_spark_is_served_as_any_ials(odd, tmp_path):
 
 
 @needs_spark
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_factors_bit_for_bit(odd, tmp_path):
     x, model = odd
     before = x.data_hash()

@@ -7,6 +7,7 @@ go to the rows of user vectors, which are much narrower.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from recommender.core.training.drawing import Drawing
 
 CHUNK = 512  # rows of logits held at once: 20 MB at 10,000 items
+DRAW_ROWS = 256  # rows that share a draw of negatives
 LOG2_E = float(np.log2(np.e))
 POWER = 0.75  # of an item's count, in its chance to be drawn
 
@@ -76,28 +78,25 @@ class _SampledCrossEntropy(torch.autograd.Function):
         outputs: Tensor,
         bias: Tensor,
         targets: Tensor,
-        drawn: Tensor,
+        draws: Sequence[Tensor],
         log_chance: Tensor,
         weights: Tensor | None,
     ) -> Tensor:
-        n = len(drawn)
-        others, base = outputs[drawn], bias[drawn] - log_chance[drawn]
-        place = drawn.new_full((len(outputs),), -1)
-        place[drawn] = torch.arange(n, device=drawn.device)
-        place = place[targets]  # of each target among the drawn, -1 where it is not there
-        wanted, wanted_bias = outputs[targets], (bias - log_chance)[targets]
-        d_users, d_others = torch.empty_like(users), torch.zeros_like(others)
-        d_base = torch.zeros_like(base)
+        corrected = bias - log_chance
+        wanted, wanted_bias = outputs[targets], corrected[targets]
+        d_users, d_outputs = torch.empty_like(users), torch.zeros_like(outputs)
+        d_bias = torch.zeros_like(bias)
         missing = torch.empty_like(wanted_bias)  # gradient of each row's target logit
         loss = users.new_zeros(())
-        buffer = users.new_empty((min(CHUNK, len(users)), n))
-        base *= LOG2_E
-        for start in range(0, len(users), CHUNK):
-            span = slice(start, start + CHUNK)
-            part = users[span]
-            error = torch.addmm(base, part * LOG2_E, others.T, out=buffer[: len(part)])
-            twice = torch.nonzero(place[span] >= 0)[:, 0]
-            error[twice, place[span][twice]] = -torch.inf
+        place = targets.new_full((len(outputs),), -1)  # of an item among the drawn
+        for start, drawn in zip(range(0, len(users), DRAW_ROWS), draws, strict=True):
+            span = slice(start, start + DRAW_ROWS)
+            part, others = users[span], outputs[drawn]
+            error = torch.addmm(corrected[drawn] * LOG2_E, part * LOG2_E, others.T)
+            place[drawn] = torch.arange(len(drawn), device=drawn.device)
+            twice = torch.nonzero(place[targets[span]] >= 0)[:, 0]
+            error[twice, place[targets[span]][twice]] = -torch.inf
+            place[drawn] = -1
             own = ((part * wanted[span]).sum(1) + wanted_bias[span]) * LOG2_E
             top = torch.maximum(error.amax(1), own)
             own -= top
@@ -112,13 +111,11 @@ class _SampledCrossEntropy(torch.autograd.Function):
             missing[span] = -rest * scale
             torch.mm(error, others, out=d_users[span])
             d_users[span] *= scale[:, None]
-            d_others.addmm_(error.T, part * scale[:, None])
-            d_base.addmv_(error.T, scale)
+            d_outputs.index_add_(0, drawn, error.T @ (part * scale[:, None]))
+            d_bias.index_add_(0, drawn, error.T @ scale)
         d_users.addcmul_(wanted, missing[:, None])
-        d_outputs = torch.zeros_like(outputs).index_add_(0, targets, users * missing[:, None])
-        d_outputs.index_add_(0, drawn, d_others)
-        d_bias = torch.zeros_like(bias).index_add_(0, targets, missing)
-        d_bias.index_add_(0, drawn, d_base)
+        d_outputs.index_add_(0, targets, users * missing[:, None])
+        d_bias.index_add_(0, targets, missing)
         ctx.save_for_backward(d_users, d_outputs, d_bias)
         ctx.rows = max(len(users), 1)
         mean: Tensor = loss / (LOG2_E * ctx.rows)
@@ -144,18 +141,19 @@ def sampled_cross_entropy(
     outputs: Tensor,
     bias: Tensor,
     targets: Tensor,
-    drawn: Tensor,
+    draws: Sequence[Tensor],
     log_chance: Tensor,
     weights: Tensor | None = None,
 ) -> Tensor:
-    """The same among the target and the `drawn` items, each less its `log_chance` to be drawn.
+    """The same among the target and drawn items, each less its `log_chance` to be drawn.
 
+    There is a draw for every DRAW_ROWS rows: what one leaves out, the next may hold.
     That is the logQ correction (Bengio, Senécal 2008; Yi et al. 2019). Where items are drawn one
     independently of the other, the target is, given who is there, one of them with exactly these
     odds: the expected gradient is 0 where the full loss has its least, however few are drawn.
     """
     loss: Tensor = _SampledCrossEntropy.apply(  # type: ignore[no-untyped-call]
-        users, outputs, bias, targets, drawn, log_chance, weights
+        users, outputs, bias, targets, draws, log_chance, weights
     )
     return loss
 
@@ -180,5 +178,8 @@ class CatalogueLoss:
     ) -> Tensor:
         if self.drawing is None:
             return full_cross_entropy(users, outputs, bias, targets, weights)
-        drawn = torch.from_numpy(self.drawing.draw(rng)).to(users.device)
-        return sampled_cross_entropy(users, outputs, bias, targets, drawn, self.log_chance, weights)
+        draws = [
+            torch.from_numpy(self.drawing.draw(rng)).to(users.device)
+            for _ in range(0, len(users), DRAW_ROWS)
+        ]
+        return sampled_cross_entropy(users, outputs, bias, targets, draws, self.log_chance, weights)

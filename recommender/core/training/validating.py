@@ -18,9 +18,9 @@ class Validation:
     Histories are read once, and a rank is counted, not sorted out.
     """
 
-    def __init__(self, interactions: Interactions, held: Held, seed: int):
+    def __init__(self, interactions: Interactions, held: Held, seed: int, most: int = MOST_USERS):
         self.cases: list[tuple[History, list[int]]] = []
-        order = np.random.default_rng(seed).permutation(len(held))[:MOST_USERS]
+        order = np.random.default_rng(seed).permutation(len(held))[:most]
         for n in np.sort(order):
             history = interactions.history(held.user_rows[n])
             self.cases.append((history, list(held.item_rows[n])))
