@@ -120,7 +120,9 @@ def _lists(user_ids: Sequence[int], loaded: Loaded, k: int) -> Iterator[Row]:
             yield user, rank, int(loaded.course_ids[row]), f"{score:.6g}"
 
 
-def _hidden(courses: set[int], loaded: Loaded, withdrawn: NDArray[np.int64]) -> NDArray[np.int64]:
+def _hidden(
+    courses: frozenset[int], loaded: Loaded, withdrawn: NDArray[np.int64]
+) -> NDArray[np.int64]:
     own = loaded.rows(np.array(sorted(courses), np.int64))
     return np.concatenate([withdrawn, own])
 

@@ -251,7 +251,7 @@ class _Steps:
 def _ages(x: Interactions) -> NDArray[np.float64]:
     """[n], how many events of the same user came after each; ties share their mean."""
     n = len(x)
-    age: NDArray[np.float64] = x.indptr[1:][x.user_rows] - 1.0 - np.arange(n)
+    age = (x.indptr[1:][x.user_rows] - 1 - np.arange(n)).astype(np.float64)
     if x.times is not None and n:
         new = np.ones(n, np.bool_)
         new[1:] = (x.times[1:] != x.times[:-1]) | (x.user_rows[1:] != x.user_rows[:-1])
