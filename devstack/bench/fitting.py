@@ -82,7 +82,7 @@ def _own(name: str, train: Interactions, held: Held, deep: int, told: Told) -> L
 def _list_all(model: Model, train: Interactions, k: int) -> dict[int, np.ndarray]:
     """The best k of everybody; of some users the rows, to look at again."""
     every = max(1, len(train.users) // CHECKED)
-    kept = {}
+    kept: dict[int, np.ndarray] = {}
     with one_blas_thread():
         for start in range(0, len(train.users), TOGETHER):
             past = train.histories(range(start, min(start + TOGETHER, len(train.users))))
@@ -135,7 +135,7 @@ def peak_mb() -> float:
 
 
 def blas_kernel() -> str:
-    from threadpoolctl import threadpool_info  # noqa: PLC0415
+    from threadpoolctl import threadpool_info  # type: ignore[import-untyped]  # noqa: PLC0415
 
     kernels = {f"{one['internal_api']} {one.get('architecture')}" for one in threadpool_info()}
     return ", ".join(sorted(kernels))

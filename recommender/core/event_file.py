@@ -61,14 +61,15 @@ def _take_all(
     lines: list[str], width: int, where: list[int], latest: float, columns: Columns
 ) -> bool:
     """Append all rows when every one is plain and right; else change nothing."""
-    if any('"' in line for line in lines):
+    text = "".join(lines)
+    if '"' in text or any(line.count(",") != width - 1 for line in lines):
         return False
-    rows = [line.rstrip("\r\n").split(",") for line in lines]
-    if any(len(row) != width for row in rows):
-        return False
-    by_place = list(zip(*rows, strict=True))
-    blank = ("",) * len(rows)
-    user, item, event, value, stamp = (blank if n < 0 else by_place[n] for n in where)
+    for end in ("\r\n", "\n", "\r"):
+        text = text.replace(end, ",")
+    cells = text.split(",")  # one flat list: a list a row would keep the garbage collector busy
+    del cells[width * len(lines) :]
+    blank = [""] * len(lines)
+    user, item, event, value, stamp = (blank if n < 0 else cells[n::width] for n in where)
     try:
         kinds = {told: _kind(told) for told in set(event)}
         numbers = _numbers(value, -MOST_VALUE, MOST_VALUE)
@@ -78,7 +79,7 @@ def _take_all(
         return False  # row by row it comes out which, and why
     columns.users |= new_users
     columns.items |= new_items
-    columns.rows += len(rows)
+    columns.rows += len(lines)
     columns.user.extend(array("i", map(columns.users.__getitem__, user)))
     columns.item.extend(array("i", map(columns.items.__getitem__, item)))
     columns.kind.extend(array("B", map(kinds.__getitem__, event)))
@@ -87,7 +88,7 @@ def _take_all(
     return True
 
 
-def _numbers(texts: tuple[str, ...], least: float, most: float) -> Float64:
+def _numbers(texts: list[str], least: float, most: float) -> Float64:
     """All of them, NaN where empty; ValueError when one is no number within the bounds."""
     if not any(texts):
         return np.full(len(texts), np.nan)
@@ -100,7 +101,7 @@ def _numbers(texts: tuple[str, ...], least: float, most: float) -> Float64:
     return found
 
 
-def _new_ids(names: tuple[str, ...], known: Ids) -> Ids:
+def _new_ids(names: list[str], known: Ids) -> Ids:
     """Rows for names not known yet, in the order they come; ValueError when one is no id."""
     new: Ids = {}
     for name in dict.fromkeys(names):

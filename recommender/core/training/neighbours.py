@@ -185,7 +185,8 @@ def step_lists(interactions: Interactions, c: TransitionsConfig) -> tuple[Neighb
     """
     n = len(interactions.items)
     keep = max(1, min(c.neighbours or max(NEIGHBOURS, LIST_ENTRIES // max(n, 1)), n))
-    columns, values = np.zeros((n, keep), np.int32), np.zeros((n, keep), np.float32)
+    columns: Int32 = np.zeros((n, keep), np.int32)
+    values: Float32 = np.zeros((n, keep), np.float32)
     if interactions.times is None or not len(interactions):
         return Neighbours(columns[:, :1], values[:, :1]), 0.0
     counted = _Steps.of(interactions, c)
@@ -203,7 +204,8 @@ def step_lists(interactions: Interactions, c: TransitionsConfig) -> tuple[Neighb
     longest = max(1, int(np.count_nonzero(values, axis=1).max()))
     if longest < keep:
         filled = np.argsort(values == 0, axis=1, kind="stable")[:, :longest]
-        columns, values = (np.take_along_axis(x, filled, axis=1) for x in (columns, values))
+        columns = np.take_along_axis(columns, filled, axis=1)
+        values = np.take_along_axis(values, filled, axis=1)
     return Neighbours(columns, values), lost
 
 
@@ -278,13 +280,13 @@ class _Steps:
 def _ages(x: Interactions) -> NDArray[np.float64]:
     """[n], how many events of the same user came after each; ties share their mean."""
     n = len(x)
-    age = x.indptr[1:][x.user_rows] - 1.0 - np.arange(n)
+    age = (x.indptr[1:][x.user_rows] - 1 - np.arange(n)).astype(np.float64)
     if x.times is not None and n:
         new = np.ones(n, np.bool_)
         new[1:] = (x.times[1:] != x.times[:-1]) | (x.user_rows[1:] != x.user_rows[:-1])
         starts = np.flatnonzero(new)
         counts = np.diff(np.append(starts, n))
-        age = np.repeat(age[starts] - (counts - 1) / 2, counts)
+        age = np.repeat(age[starts] - (counts - 1) / 2, counts).astype(np.float64)
     return age
 
 
