@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -276,7 +277,7 @@ class _Auto:
 def _leads(one: Float64, other: Float64) -> bool:
     """Whether `one` [users] is better than `other` by more than the noise of the difference."""
     apart = one - other
-    noise = float(apart.std()) / float(max(len(apart), 1)) ** 0.5
+    noise = float(apart.std()) / math.sqrt(max(len(apart), 1))
     return float(apart.mean()) > noise
 
 
