@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -228,7 +229,8 @@ class _Auto:
         """[candidates], not negative, summing to 1."""
         shares = greedy_weights(compared, users, self.k, self.metric)
         shares[shares < LEAST_SHARE] = 0
-        return shares / shares.sum()
+        scaled: Float64 = shares / shares.sum()
+        return scaled
 
     def _refit(
         self,
@@ -275,7 +277,8 @@ class _Auto:
 def _leads(one: Float64, other: Float64) -> bool:
     """Whether `one` [users] is better than `other` by more than the noise of the difference."""
     apart = one - other
-    return float(apart.mean()) > float(apart.std()) / max(len(apart), 1) ** 0.5
+    noise = float(apart.std()) / math.sqrt(max(len(apart), 1))
+    return float(apart.mean()) > noise
 
 
 def _with_epochs(candidate: Candidate, epochs: int | None) -> Candidate:

@@ -68,9 +68,11 @@ class Board:
         if name == "hr":
             return (np.bincount(user[hit], minlength=users) > 0).astype(np.float64)
         if name == "recall":
-            return np.bincount(user[hit], minlength=users) / held
+            share: Float64 = np.bincount(user[hit], minlength=users) / held
+            return share
         ideal = np.cumsum(discount)[np.minimum(held, k) - 1]
-        return np.bincount(user[hit], discount[ranks[hit]], users) / ideal
+        gain: Float64 = np.bincount(user[hit], discount[ranks[hit]], users) / ideal
+        return gain
 
     def of_models(self, kept: NDArray[np.integer[Any]]) -> Board:
         """The same with some of the models; what competes stays."""
@@ -109,7 +111,8 @@ def greedy_weights(board: Board, users: NDArray[np.bool_], k: int, name: str) ->
         total += part.z[:, chosen]
         if max(values) > best:
             kept, best = counts.copy(), max(values)
-    return kept / kept.sum()
+    shares: Float64 = kept / kept.sum()
+    return shares
 
 
 def standings(model: Model, interactions: Interactions, held: Held) -> NDArray[np.float16]:
@@ -131,7 +134,8 @@ def board(
 ) -> Board:
     """The competing items of every user, from the standings of each model."""
     rng = np.random.default_rng(seed)
-    z, columns, weights, counts, relevant, lengths = [], [], [], [], [], []
+    z, columns, weights, relevant, lengths = [], [], [], [], []
+    counts: list[int] = []
     for n, (user, wanted) in enumerate(zip(held.user_rows, held.item_rows, strict=True)):
         history = interactions.history(user)
         every = np.stack([one[n] for one in stood]).astype(np.float32)
@@ -152,7 +156,7 @@ def board(
         standing[len(rows) - len(drawn) :] = len(others) / max(len(drawn), 1)
         weights.append(standing)
         lengths.append(len(history))
-    starts = np.cumsum(counts) - counts
+    starts = np.cumsum(counts, dtype=np.int64) - np.array(counts, np.int64)
     return Board(
         np.concatenate(z),
         np.concatenate(columns),

@@ -44,4 +44,4 @@ def _scoring_as(model: Model, params: Mapping[str, Any]) -> Model:
     config = model.config
     defaults = {field.name: field.default for field in fields(config)}
     told = {name: float(params.get(name, defaults[name])) for name in AT_SCORING}
-    return replace(model, config=replace(config, **told))  # type: ignore[arg-type, type-var]
+    return replace(model, config=replace(config, **told))  # type: ignore[arg-type]

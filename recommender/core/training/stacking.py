@@ -55,7 +55,8 @@ class Stacking:
         terms = self.columns[:, :models] * level[:models]
         terms += self.columns[:, models : 2 * models] * level[models : 2 * models]
         moved = terms.std(axis=0, dtype=np.float64)
-        return moved / max(float(moved.sum()), 1e-12)
+        shares: Float64 = moved / max(float(moved.sum()), 1e-12)
+        return shares
 
     def mix(self, weights: Float64) -> Mix:
         models = self.board.z.shape[1]
@@ -79,7 +80,7 @@ def stack_weights(stacking: Stacking, users: NDArray[np.bool_]) -> Float64:
         gradient, curvature = _slopes(blocks, weights, ridge)
         step = np.linalg.solve(curvature, gradient)
         gain = float(step @ gradient)
-        if gain < CLOSE * max(np.count_nonzero(users), 1):
+        if gain < CLOSE * max(int(users.sum()), 1):
             break
         length = 1.0
         tried = _loss(blocks, weights - step, ridge)
@@ -106,9 +107,10 @@ def _blocks(stacking: Stacking, users: NDArray[np.bool_]) -> list[_Block]:
     ends = np.append(board.starts, len(board.z))
     held = np.zeros(len(board.z), bool)
     held[board.relevant] = True
-    blocks, at, chosen = [], 0, np.flatnonzero(users)
+    blocks, at, chosen = [], 0, np.flatnonzero(users).tolist()
     while at < len(chosen):
-        taken, rows = [], 0
+        taken: list[int] = []
+        rows = 0
         while at < len(chosen) and (not taken or rows < ROWS_AT_ONCE):
             taken.append(chosen[at])
             rows += int(ends[chosen[at] + 1] - ends[chosen[at]])
