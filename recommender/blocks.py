@@ -153,7 +153,8 @@ def cover_numbers(path: Path) -> Float32 | None:
     shares = np.bincount(colours.ravel(), minlength=LEVELS**3) / SIDE**2
     edges = np.bincount(places.ravel(), strength.ravel(), DIRECTIONS) / max(strength.sum(), 1e-6)
     # square roots: a distance between shares that no single large one decides (Hellinger)
-    return np.sqrt(np.concatenate([shares, edges])).astype(np.float32)
+    found: Float32 = np.sqrt(np.concatenate([shares, edges])).astype(np.float32)
+    return found
 
 
 def sound_numbers(path: Path) -> Float32 | None:

@@ -85,7 +85,8 @@ def read_labels(user_ids: Sequence[int] | None = None) -> dict[int, tuple[str, .
 
     Two queries; the rows come through a server-side cursor. Equal tuples are one object.
     """
-    tree, found = read_tree(), {}
+    tree = read_tree()
+    found: dict[int, tuple[str, ...]] = {}
     same: dict[tuple[str, ...], tuple[str, ...]] = {}
     for user, interests, scenes, deleted in _rows(user_ids):
         labels = tree.labels(interests, scenes, frozenset(deleted))

@@ -217,6 +217,12 @@ def _recommender(number: int, user: User, course: Course) -> None:
     recommender.ServingPointer.objects.update_or_create(
         pk=1, defaults={"version": version, "moved_by": user}
     )
+    batch = recommender.BatchScore.objects.create(version=version, path=f"batch-{number}")
+    recommender.BatchShard.objects.create(batch=batch, number=0, first_user=1, last_user=user.pk)
+    recommender.ShadowComparison.objects.create(
+        version=version, against=version, since=now, until=now, users=3, overlap=0.5, ndcg=0.2,
+        against_ndcg=0.1, hit_rate=0.4, against_hit_rate=0.3, p95_ms=1, against_p95_ms=1,
+    )  # fmt: skip
     recommender.FeedRule.objects.create(action="pin", target_id=course.pk)
     recommender.FeedRequest.objects.create(
         user=user, surface="home", model_name="ials", personalised=True, items=[course.pk]

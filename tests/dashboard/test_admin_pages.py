@@ -28,6 +28,7 @@ WITHOUT_PAGE = {
     "content.lesson": "inline of its course",
     "experiments.arm": "inline of its experiment",
     "feedback.progresssession": "inline of its lesson progress",
+    "recommender.batchshard": "inline of its batch",
 }
 import_module("kpay_site.admin_urls")  # pages are registered when the admin is first opened
 PAGES = sorted(
