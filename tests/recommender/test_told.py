@@ -169,7 +169,7 @@ def trained(model, **params):
 @pytest.mark.parametrize("model", ["ease", "two_tower"])
 def test_a_new_learners_first_feed_follows_the_channel(shop, learner, api_for, model):
     crowd_that_told(shop)
-    params = {"epochs": 30, "factors": 8} if model == "two_tower" else {}
+    params = {"epochs": 60, "factors": 16} if model == "two_tower" else {}
     trained(model, **params)
     mine, plain = learner(), learner()
     came_by(mine, "poster")

@@ -191,7 +191,7 @@ def test_a_fifth_column_of_interests_reaches_users_without_history(tmp_path):
     ("model", "params", "among_bar", "between_bar"),
     [
         ("auto", {"epochs": 2, "candidates": ["popular", "ials", "ease", "transitions"]}, 0.7, 0.7),
-        ("two_tower", {"epochs": 4, "factors": 32}, 0.7, 0.6),
+        ("two_tower", {"epochs": 4, "factors": 32, "learning_rate": 0.01}, 0.7, 0.6),
     ],
 )
 def test_hidden_courses_of_a_real_academy_find_their_learners(

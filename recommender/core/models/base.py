@@ -60,6 +60,10 @@ class Model(ABC):
             scores[n] = self.score_one(history)
         return scores
 
+    def tastes(self, history: History) -> Float32:
+        """[items], the part of the scores that a like item would get as well."""
+        return self.score_one(history)
+
     def told(self, history: History) -> bool:
         """Whether the labels of `history` alone rank anything here."""
         return False

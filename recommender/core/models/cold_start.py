@@ -39,9 +39,11 @@ class ColdStart(Model):
             return told
         scores = self.base.score_one(history)
         if len(self.cold) and self.features.shape[1]:
-            known = scores[self.warm]
-            mean = known.mean(dtype=np.float32)
-            scores[self.cold] = mean + self.features[self.cold] @ (self.solved @ (known - mean))
+            # Not how often or how lately a course was taken: content can't tell that of another.
+            known = self.base.tastes(history)[self.warm]
+            known -= known.mean(dtype=np.float32)
+            mean = scores[self.warm].mean(dtype=np.float32)
+            scores[self.cold] = mean + self.features[self.cold] @ (self.solved @ known)
         return scores
 
     def told(self, history: History) -> bool:

@@ -81,16 +81,26 @@ class Stack(Model):
 
     def score_one(self, history: History) -> Float32:
         past = history.restricted(len(self.items))
-        straight, curved, facts = self.mix.weights(len(past))
+        _, _, facts = self.mix.weights(len(past))
+        history.noted[id(self)] = [standardised(one.score_one(history)) for one in self.members]
         total: Float32 = self.facts_of_items.columns(past) @ facts.astype(np.float32)
-        noted = []
-        for member, line, bend in zip(self.members, straight, curved, strict=True):
-            z, mean, deviation = standardised(member.score_one(history))
-            noted.append((z, mean, deviation))
+        total += self.tastes(history)
+        if len(total):  # mean 0, so that scores of users with long and short histories compare
+            total -= total.mean(dtype=np.float32)
+        return total
+
+    def tastes(self, history: History) -> Float32:
+        """The members' part of the score, without the facts about the items."""
+        if id(self) not in history.noted:
+            self.score_one(history)
+        straight, curved, _ = self.mix.weights(len(history.restricted(len(self.items))))
+        total = np.zeros(len(self.items), np.float32)
+        for (z, _, deviation), line, bend in zip(
+            history.noted[id(self)], straight, curved, strict=True
+        ):
             if deviation > 0:
                 total += np.float32(line) * z
                 total += np.float32(bend) * curve(z)
-        history.noted[id(self)] = noted
         return total
 
     def told(self, history: History) -> bool:
@@ -100,9 +110,9 @@ class Stack(Model):
         """Each member's part of a score that its history makes, split as the member splits it.
 
         A row sums to the item's score less what it would be if the members saw nothing of the
-        history in it (their biases and priors, the facts). For the straight part that is the
-        weighted sum of the members' contributions; the curved part is shared in the same
-        proportions, so the sum is exact for both.
+        history in it (their biases and priors, the facts), but for the user's mean. For the
+        straight part that is the weighted sum of the members' contributions; the curved part is
+        shared in the same proportions, so the sum is exact for both.
         """
         total = np.zeros((len(item_rows), len(history)), np.float32)
         if id(self) not in history.noted:
