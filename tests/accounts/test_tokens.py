@@ -179,9 +179,12 @@ def test_a_wrong_token_is_a_401_in_chinese(header, code):
 
 @pytest.mark.django_db
 def test_a_token_dies_after_its_time_and_the_refresh_token_lives_on(learner, moved_clock):
+    before = clock.now()
     pair = issue_tokens(learner())
+    lived = AccessToken.objects.get().expires_at - timedelta(seconds=7200)
+    assert before <= lived <= clock.now()
 
-    moved_clock(7200 - 120)
+    moved_clock(7200 - 120)  # the last second is in the row: requests may take longer
     assert bearer(pair.access).get(ME).status_code == 200
     moved_clock(7201)
     assert bearer(pair.access).get(ME).json()["error"]["code"] == "token_expired"

