@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -30,6 +31,7 @@ _DTYPES = {
     "U32": np.uint32,
     "U16": np.uint16,
     "U8": np.uint8,
+    "I8": np.int8,
 }
 
 
@@ -49,6 +51,7 @@ def save_artifact(
     arrays = {f"model.{name}": array for name, array in model.arrays().items()}
     arrays |= {f"items.{name}": array for name, array in model.items.arrays().items()}
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    same = _repeated(arrays)
     told = {
         **(manifest or {}),
         "format": FORMAT,
@@ -59,9 +62,11 @@ def save_artifact(
         "item_ids": f"{ARRAYS_FILE}#items",
         "n_items": len(model.items),
         "shapes": {name: list(array.shape) for name, array in arrays.items()},
+        "same": same,
     }
+    stored = {name: array for name, array in arrays.items() if name not in same}
     with tempfile.TemporaryDirectory(dir=root) as half_done:
-        save_file(arrays, Path(half_done) / ARRAYS_FILE)
+        save_file(stored, Path(half_done) / ARRAYS_FILE)
         written = Path(half_done) / MANIFEST_FILE
         written.write_text(json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True))
         os.replace(Path(half_done) / ARRAYS_FILE, root / ARRAYS_FILE)
@@ -84,6 +89,10 @@ def load_artifact(folder: str | Path) -> Model:
     """The model in `folder`, its arrays read-only views of one mapped file."""
     told = load_manifest(folder)
     arrays = map_arrays(Path(folder) / ARRAYS_FILE)
+    try:
+        arrays |= {name: arrays[first] for name, first in told.get("same", {}).items()}
+    except (KeyError, AttributeError) as why:
+        raise ArtifactError(f"arrays in {folder} do not match the manifest") from why
     shapes = {name: list(array.shape) for name, array in arrays.items()}
     if shapes != told.get("shapes"):
         raise ArtifactError(f"arrays in {folder} do not match the manifest")
@@ -107,6 +116,21 @@ def map_arrays(path: Path) -> dict[str, NDArray[Any]]:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as why:
         raise ArtifactError(f"{path} is not a readable model file: {why}") from why
+
+
+def _repeated(arrays: Mapping[str, NDArray[Any]]) -> dict[str, str]:
+    """Names of arrays that an earlier one equals, and that one's name: both are stored once.
+
+    Members of a stack often share lists; a web worker need not keep them twice.
+    """
+    firsts: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+    same = {}
+    for name, array in arrays.items():
+        digest = hashlib.sha256(array.reshape(-1).view(np.uint8)).digest()
+        first = firsts.setdefault((array.dtype.str, array.shape, digest), name)
+        if first != name:
+            same[name] = first
+    return same
 
 
 def _under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

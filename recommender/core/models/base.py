@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
@@ -16,6 +16,7 @@ from recommender.core.serving import Listed, Rows, top_k, top_many
 Arrays = dict[str, NDArray[Any]]
 Params = dict[str, Any]
 CELLS = 1_000_000  # scores held at once: 4 MB
+PART = 1_024  # rows that are widened at once
 
 
 class Model(ABC):
@@ -113,14 +114,27 @@ def over_history(history: History, n_items: int, known_part: Float32, n_asked: i
     return spread
 
 
-def nearest(vectors: Float32, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
-    """The k nearest rows by cosine for each of `item_rows`, itself left out."""
-    lengths = np.linalg.norm(vectors, axis=1) + np.float32(1e-12)
+def nearest(vectors: NDArray[Any], item_rows: Int32, k: int) -> tuple[Int32, Float32]:
+    """The k nearest rows of `vectors` by cosine for each of `item_rows`, itself left out."""
+    lengths = np.concatenate([np.linalg.norm(part, axis=1) for part in wide_parts(vectors)])
+    lengths += np.float32(1e-12)
     found = np.full((len(item_rows), k), -1, np.int32)
     scores = np.zeros((len(item_rows), k), np.float32)
     for n, row in enumerate(item_rows):
-        cosine = (vectors @ vectors[row]) / (lengths * lengths[row])
+        one = vectors[row].astype(np.float32)
+        cosine = np.concatenate([part @ one for part in wide_parts(vectors)])
+        cosine /= lengths * lengths[row]
         best = top_k(cosine, k, np.array([row]))
         found[n, : len(best)] = best
         scores[n, : len(best)] = cosine[best]
     return found, scores
+
+
+def wide_parts(vectors: NDArray[Any]) -> Iterator[Float32]:
+    """The rows in order as float32: at once if they are, else some at a time.
+
+    A web worker keeps narrow types resident and never widens all of them.
+    """
+    together = len(vectors) if vectors.dtype == np.float32 else PART
+    for start in range(0, max(len(vectors), 1), max(together, 1)):
+        yield vectors[start : start + together].astype(np.float32, copy=False)

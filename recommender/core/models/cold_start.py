@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.core.data import Float32, History, IdMap, Int32
-from recommender.core.models.base import Arrays, Model, Params, nearest
+from recommender.core.models.base import Arrays, Model, Params, nearest, wide_parts
+
+
+Int8 = NDArray[np.int8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +29,8 @@ class ColdStart(Model):
 
     items: IdMap
     base: Model
-    features: Float32  # [items, width], less the mean of the warm ones; width 0 without content
-    solved: Float32  # [width, warm], the ridge regression: features · solved · scores
+    features: Int8  # [items, width], whole steps from the mean of the warm; width 0 without content
+    inverse: Float32  # [width, width], with F the warm features: (FᵀF + ridge)⁻¹ per step
     warm: Int32  # rows of the items with interactions
     cold: Int32  # and of those without
     labels: IdMap  # interests and channels that people told
@@ -40,10 +43,8 @@ class ColdStart(Model):
         scores = self.base.score_one(history)
         if len(self.cold) and self.features.shape[1]:
             # Not how often or how lately a course was taken: content can't tell that of another.
-            known = self.base.tastes(history)[self.warm]
-            known -= known.mean(dtype=np.float32)
             mean = scores[self.warm].mean(dtype=np.float32)
-            scores[self.cold] = mean + self.features[self.cold] @ (self.solved @ known)
+            scores[self.cold] = mean + self._regressed(self.base.tastes(history), self.cold)
         return scores
 
     def told(self, history: History) -> bool:
@@ -54,10 +55,23 @@ class ColdStart(Model):
         part = np.array(self.base.contributions(history, item_rows))
         asked = np.isin(item_rows, self.cold)
         if asked.any() and self.features.shape[1]:
-            known = self.base.contributions(history, self.warm)
-            mean = known.mean(axis=0, dtype=np.float32)
-            part[asked] = mean + self.features[item_rows[asked]] @ (self.solved @ (known - mean))
+            known = np.zeros((len(self.items), len(history)), np.float32)
+            known[self.warm] = self.base.contributions(history, self.warm)
+            mean = known[self.warm].mean(axis=0, dtype=np.float32)
+            part[asked] = mean + self._regressed(known, item_rows[asked])
         return part
+
+    def _regressed(self, known: Float32, rows: Int32) -> Float32:
+        """[rows, ...]: what the features make of `known` [items, ...], less its warm mean."""
+        known = known - known[self.warm].mean(axis=0, dtype=np.float32)
+        known[self.cold] = 0
+        summed = np.zeros((self.features.shape[1], *known.shape[1:]), np.float32)
+        done = 0
+        for part in wide_parts(self.features):
+            summed += part.T @ known[done : done + len(part)]
+            done += len(part)
+        found: Float32 = self.features[rows].astype(np.float32) @ (self.inverse @ summed)
+        return found
 
     def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
         """The base model's neighbours; of a cold item those with the most alike content."""
@@ -71,7 +85,7 @@ class ColdStart(Model):
     def arrays(self) -> Arrays:
         own = {
             "features": self.features,
-            "solved": self.solved,
+            "inverse": self.inverse,
             "warm": self.warm,
             "cold": self.cold,
             "segments": self.segments,
@@ -96,7 +110,7 @@ class ColdStart(Model):
             items,
             base,
             features=arrays["features"],
-            solved=arrays["solved"],
+            inverse=arrays["inverse"],
             warm=arrays["warm"],
             cold=arrays["cold"],
             labels=IdMap(**_under("labels.", arrays)),
