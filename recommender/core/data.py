@@ -166,6 +166,14 @@ class History:
         return History(*kept, self.user, self.labels, self.now)
 
 
+def restricted(histories: Sequence[History], n_items: int) -> list[History]:
+    """Each history `restricted`; one look at all of them where nothing has to go."""
+    rows = np.concatenate([one.rows for one in histories]) if histories else np.zeros(0)
+    if ((rows >= 0) & (rows < n_items)).all():
+        return list(histories)
+    return [one.restricted(n_items) for one in histories]
+
+
 @dataclass(frozen=True, eq=False)
 class Interactions:
     """One row per (user, item), sorted by user, then oldest first; ties in a fixed shuffle."""

@@ -20,7 +20,6 @@ from recommender.core.training.base import FitOptions
 from recommender.core.training.registry import make_trainer
 from tests.recommender_core.conftest import two_tastes
 
-
 OTHER = {"regularization": 5.0}
 
 

@@ -11,6 +11,8 @@ from recommender.core.models.factors import best_by_factors
 from recommender.core.models.ials import IALS, IALSConfig, whitening
 from recommender.core.models.recency import recencies, recency
 from recommender.core.serving import top_k
+from recommender.core.training.auto import fit_auto
+from recommender.core.training.candidates import AutoConfig
 from recommender.core.training.registry import make_trainer
 from tests.recommender_core.conftest import FAST, two_tastes
 
@@ -152,3 +154,14 @@ def test_rankings_leave_out_what_is_named_as_seen():
     for user, rows in zip((0, 7), found, strict=True):
         wanted = top_k(model.score_one(half.history(user)), 5, x.history(user).rows)
         assert rows.tolist() == wanted.tolist()
+
+
+def test_scoring_many_leaves_nothing_behind_in_their_histories():
+    x = two_tastes(200)
+    stack = fit_auto(x, AutoConfig(candidates=("popular", "ease", "session_knn"))).model
+    histories = x.histories(range(50))
+    stack.score_one(histories[0])
+    assert histories[0].noted  # what an explanation would ask for next
+
+    stack.best(histories, 5, [one.rows for one in histories])
+    assert [one.noted for one in histories] == [{}] * 50

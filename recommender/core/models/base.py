@@ -59,6 +59,7 @@ class Model(ABC):
         scores = np.empty((len(histories), len(self.items)), np.float32)
         for n, history in enumerate(histories):
             scores[n] = self.score_one(history)
+            history.noted.clear()  # of thousands of users they would fill the memory
         return scores
 
     def tastes(self, history: History) -> Float32:

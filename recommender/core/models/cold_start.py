@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from recommender.core.data import Float32, History, IdMap, Int32
 from recommender.core.models.base import Arrays, Model, Params, nearest, wide_parts
 
-
 Int8 = NDArray[np.int8]
 
 
@@ -42,36 +41,52 @@ class ColdStart(Model):
             return told
         scores = self.base.score_one(history)
         if len(self.cold) and self.features.shape[1]:
-            # Not how often or how lately a course was taken: content can't tell that of another.
-            mean = scores[self.warm].mean(dtype=np.float32)
-            scores[self.cold] = mean + self._regressed(self.base.tastes(history), self.cold)
+            lifts = history.noted[self] = self._lifts(history)
+            scores[self.cold] = scores[self.warm].mean(dtype=np.float32) + lifts
         return scores
+
+    def _lifts(self, history: History) -> Float32:
+        """[cold]: by how much the regression puts each above the mean, after `base` has scored."""
+        # Not how often or how lately a course was taken: content can't tell that of another.
+        known = self.base.tastes(history)
+        known = known - known[self.warm].mean(dtype=np.float32)
+        known[self.cold] = 0
+        summed, done = np.zeros(self.features.shape[1], np.float32), 0
+        for part in wide_parts(self.features):
+            summed += known[done : done + len(part)] @ part
+            done += len(part)
+        found: Float32 = self.features[self.cold].astype(np.float32) @ (self.inverse @ summed)
+        return found
 
     def told(self, history: History) -> bool:
         return bool((self.labels.rows(history.labels) >= 0).any()) or self.base.told(history)
 
     def contributions(self, history: History, item_rows: Int32) -> Float32:
-        """The base model's; those of a cold item are regressed as its score is."""
+        """The base model's; what content adds to a cold item goes to past items with like content.
+
+        A row of a cold item sums to its score less the mean score, in shares of how much the
+        regression lets each past item speak for it.
+        """
         part = np.array(self.base.contributions(history, item_rows))
         asked = np.isin(item_rows, self.cold)
-        if asked.any() and self.features.shape[1]:
-            known = np.zeros((len(self.items), len(history)), np.float32)
-            known[self.warm] = self.base.contributions(history, self.warm)
-            mean = known[self.warm].mean(axis=0, dtype=np.float32)
-            part[asked] = mean + self._regressed(known, item_rows[asked])
+        if asked.any() and self.features.shape[1] and len(history):
+            if self not in history.noted:
+                self.score_one(history)
+            rows = item_rows[asked]
+            lifts: Float32 = history.noted[self][np.searchsorted(self.cold, rows)]
+            part[asked] = lifts[:, None] * self._shares(history, rows)
         return part
 
-    def _regressed(self, known: Float32, rows: Int32) -> Float32:
-        """[rows, ...]: what the features make of `known` [items, ...], less its warm mean."""
-        known = known - known[self.warm].mean(axis=0, dtype=np.float32)
-        known[self.cold] = 0
-        summed = np.zeros((self.features.shape[1], *known.shape[1:]), np.float32)
-        done = 0
-        for part in wide_parts(self.features):
-            summed += part.T @ known[done : done + len(part)]
-            done += len(part)
-        found: Float32 = self.features[rows].astype(np.float32) @ (self.inverse @ summed)
-        return found
+    def _shares(self, history: History, rows: Int32) -> Float32:
+        """[rows, history]: how alike in content, and how heavy, the past items are; sums to 1."""
+        known = history.known(len(self.items))
+        past = self.features[history.rows[known]].astype(np.float32)
+        alike = np.zeros((len(rows), len(history)), np.float32)
+        alike[:, known] = self.features[rows].astype(np.float32) @ (self.inverse @ past.T)
+        alike = np.maximum(alike, 0) * history.weights
+        total = alike.sum(axis=1, keepdims=True)
+        even = known / np.float32(max(int(known.sum()), 1))  # where nothing is alike
+        return np.where(total > 0, alike / np.where(total > 0, total, 1), even).astype(np.float32)
 
     def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
         """The base model's neighbours; of a cold item those with the most alike content."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
@@ -29,13 +30,13 @@ class Ensemble(Model):
         deviations = []
         for member, weight in zip(self.members, self.weights, strict=True):
             scores = member.score_one(history)
-            deviation = deviation_of(scores)
+            shifted = scores - mean_of(scores)
+            deviation = deviation_of(scores, shifted)
             deviations.append(deviation)
             if deviation > 0:
-                shifted = scores - scores.mean(dtype=np.float32)
                 shifted *= np.float32(weight / deviation)
                 total += shifted
-        history.noted[id(self)] = deviations
+        history.noted[self] = deviations
         return total
 
     def told(self, history: History) -> bool:
@@ -44,9 +45,9 @@ class Ensemble(Model):
     def contributions(self, history: History, item_rows: Int32) -> Float32:
         """The members' contributions on the common scale; the user's means are left out."""
         total = np.zeros((len(item_rows), len(history)), np.float32)
-        if id(self) not in history.noted:
+        if self not in history.noted:
             self.score_one(history)
-        deviations = history.noted[id(self)]
+        deviations = history.noted[self]
         for member, weight, deviation in zip(self.members, self.weights, deviations, strict=True):
             if deviation > 0:
                 part = member.contributions(history, item_rows)
@@ -88,9 +89,14 @@ class Ensemble(Model):
         return cls(items, tuple(members), weights)
 
 
-def deviation_of(scores: Float32) -> float:
-    """Of the scores; 0 below what rounding alone makes of equal ones."""
+def mean_of(scores: Float32) -> np.float32:
+    """0 of none."""
+    return scores.mean(dtype=np.float32) if len(scores) else np.float32(0)
+
+
+def deviation_of(scores: Float32, centred: Float32) -> float:
+    """Of the scores, from their distance to the mean; 0 below what rounding makes of equal ones."""
     if not len(scores):
         return 0.0
-    deviation = float(scores.std(dtype=np.float32))
+    deviation = math.sqrt(float(np.vecdot(centred, centred)) / len(scores))
     return deviation if deviation > 1e-6 * float(np.abs(scores).max()) else 0.0

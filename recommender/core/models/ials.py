@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.core.data import Float32, Float64, History, IdMap, Int32
+from recommender.core.data import Float32, Float64, History, IdMap, Int32, restricted
 from recommender.core.models.base import Arrays, Model, Params, nearest, over_history
 from recommender.core.models.factors import best_by_factors, dots
 from recommender.core.models.recency import recencies, recency
@@ -54,9 +54,13 @@ class IALS(Model):
 
     def fold_in_many(self, histories: Sequence[History]) -> Float32:
         """[users, factors]; each the same bits whoever else is asked for, so nothing is padded."""
-        return self._folded([history.restricted(len(self.items)) for history in histories])
+        users: Float32 = np.matvec(
+            self._eased[0], self._folded(restricted(histories, len(self.items)))
+        )
+        return users
 
     def _folded(self, past: Sequence[History]) -> Float32:
+        """[users, factors] in the basis of `_eased`, where a score is a dot product as well."""
         lengths = np.array([len(one) for one in past], np.int64)
         found = np.zeros((len(past), self.item_factors.shape[1]), np.float32)
         for length in np.unique(lengths[lengths > 0]):
@@ -69,10 +73,11 @@ class IALS(Model):
 
     def _solved(self, past: Sequence[History]) -> Float32:
         """[users, factors], for histories of one length."""
-        rows = np.stack([one.rows for one in past])
-        weights = np.stack([one.weights for one in past]) * recencies(past, self.config.half_life)
+        rows = np.concatenate([one.rows for one in past]).reshape(len(past), -1)
+        weights = np.concatenate([one.weights for one in past]).reshape(rows.shape)
+        weights = weights * recencies(past, self.config.half_life)
         confidence = np.array([[self._alpha(one)] for one in past], np.float32) * weights
-        back, eased = self._eased
+        _, eased = self._eased
         known = np.take(eased, rows.ravel(), axis=0).reshape(*rows.shape, -1)
         right = np.vecmat(1 + confidence, known)
         user, left = _descended(known, confidence, right)
@@ -81,8 +86,7 @@ class IALS(Model):
             system = known.swapaxes(1, 2) @ (confidence[:, :, None] * known)
             system += np.eye(known.shape[2], dtype=np.float32)
             user[left] = np.linalg.solve(system, right[left][:, :, None])[:, :, 0]
-        found: Float32 = np.matvec(back, user)
-        return found
+        return user
 
     @cached_property
     def _eased(self) -> tuple[Float32, Float32]:
@@ -96,7 +100,8 @@ class IALS(Model):
     def score_one(self, history: History) -> Float32:
         if not history.known(len(self.items)).any():
             return np.array(self.popularity)
-        return dots(self.item_factors, self.fold_in(history))
+        past = history.restricted(len(self.items))
+        return dots(self._eased[1], self._folded([past])[0])
 
     def best(
         self,
@@ -105,10 +110,10 @@ class IALS(Model):
         hidden: Sequence[Rows],
         order: NDArray[np.int64] | None = None,
     ) -> list[Listed]:
-        past = [history.restricted(len(self.items)) for history in histories]
+        past = restricted(histories, len(self.items))
         known = [at for at, one in enumerate(past) if len(one)]
         users = self._folded([past[at] for at in known])
-        told = best_by_factors(self.item_factors, users, k, [hidden[at] for at in known], order)
+        told = best_by_factors(self._eased[1], users, k, [hidden[at] for at in known], order)
         found = {at: listed for at, listed in zip(known, told, strict=True) if listed is not None}
         alone = [at for at in range(len(histories)) if at not in found]
         scored = super().best(

@@ -43,9 +43,11 @@ class ItemFacts:
             asked = self.asked_at(history)
             at = int(np.searchsorted(self.moments, asked, side="right")) - 1
             found[:, 1:3] = self.lately[:, max(at, 0)].T
-            days = (asked - self.first) / DAY_SECONDS
-            found[:, 3] = np.log1p(np.maximum(days, 0)) / 5  # about the scale of the others
-            found[:, 4] = np.log1p(np.maximum(-days, 0)) / 5
+            days = ((asked - self.first) / DAY_SECONDS).astype(np.float32)
+            past = days > 0
+            logs = np.log(1 + np.abs(days)) / np.float32(5)  # about the scale of the others
+            found[:, 3] = np.where(past, logs, 0)
+            found[:, 4] = np.where(past, 0, logs)
         return found
 
     def asked_at(self, history: History) -> float:

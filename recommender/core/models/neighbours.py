@@ -142,7 +142,7 @@ class Ease(Model):
 class Transitions(Model):
     """Where people go next from their last items, blended with EASE.
 
-    Both lists carry their share of the blend and their scale already, so a score is a plain sum.
+    The lists are those of the parts alone, so that a stack which holds both stores them once.
     """
 
     name: ClassVar[str] = "transitions"
@@ -151,21 +151,24 @@ class Transitions(Model):
     items: IdMap
     steps: Neighbours
     weights: Neighbours
+    scales: Float32  # [2], of steps and weights: the share in the blend over their deviation
     popularity: Float32  # [items], log counts over their largest
     found: Params = field(default_factory=dict)
 
     def score_one(self, history: History) -> Float32:
         past, n = history.restricted(len(self.items)), len(self.items)
-        spread = self.weights.spread(*newest(past, self.config.half_life), n)
-        spread += self.steps.spread(*newest(past, self.config.step_half_life), n)
+        stepped, weighed = self.scales
+        spread = weighed * self.weights.spread(*newest(past, self.config.half_life), n)
+        spread += stepped * self.steps.spread(*newest(past, self.config.step_half_life), n)
         spread += PRIOR * self.popularity
         return spread
 
     def contributions(self, history: History, item_rows: Int32) -> Float32:
         """Exact: a row sums to the item's score less its share of PRIOR."""
         past = history.restricted(len(self.items))
-        part = _between(self.weights, past, self.config.half_life, item_rows)
-        part += _between(self.steps, past, self.config.step_half_life, item_rows)
+        stepped, weighed = self.scales
+        part = weighed * _between(self.weights, past, self.config.half_life, item_rows)
+        part += stepped * _between(self.steps, past, self.config.step_half_life, item_rows)
         return over_history(history, len(self.items), part, len(item_rows))
 
     def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
@@ -178,6 +181,7 @@ class Transitions(Model):
             "step_values": self.steps.values,
             "columns": self.weights.columns,
             "values": self.weights.values,
+            "scales": self.scales,
             "popularity": self.popularity,
         }
 
@@ -194,6 +198,7 @@ class Transitions(Model):
             items,
             Neighbours(arrays["step_columns"], arrays["step_values"]),
             Neighbours(arrays["columns"], arrays["values"]),
+            arrays["scales"],
             arrays["popularity"],
         )
 

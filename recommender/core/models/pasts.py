@@ -76,4 +76,6 @@ def spans(starts: Int64, chosen: Int32) -> tuple[Int64, Int64]:
     lengths = starts[np.asarray(chosen, np.int64) + 1] - first
     before = np.cumsum(lengths) - lengths
     owner = np.repeat(np.arange(len(lengths)), lengths)
-    return np.arange(len(owner)) + (first - before)[owner], owner
+    numbers = np.repeat(first - before, lengths)
+    numbers += np.arange(len(owner))
+    return numbers, owner

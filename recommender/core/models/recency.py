@@ -27,17 +27,21 @@ def recency(history: History, half_life: float) -> Float32:
 def recencies(histories: Sequence[History], half_life: float) -> Float32:
     """[histories, n]: `recency` of each; all have the same length."""
     n = len(histories[0])
-    times = [history.times for history in histories]
-    timed = [one for one in times if one is not None]
+    timed = [one.times for one in histories if one.times is not None]
     if half_life <= 0 or n == 0 or not timed:
         return np.ones((len(histories), n), np.float32)
     distinct = History.of(np.zeros(n, np.int32), times=np.arange(n, dtype=np.float64))
-    plain = recency(distinct, half_life)
-    table = np.tile(plain, (len(histories), 1))
-    stacked = np.stack([np.arange(n) if one is None else one for one in times])
-    shared = (stacked[:, 1:] == stacked[:, :-1]).any(axis=1)
-    for at in np.flatnonzero(shared | np.array([one is None for one in times])):
-        table[at] = recency(histories[int(at)], half_life)
+    plain = np.broadcast_to(recency(distinct, half_life), (len(histories), n))
+    together = np.concatenate(timed).reshape(len(timed), n)
+    shared = (together[:, 1:] == together[:, :-1]).any(axis=1)
+    if len(timed) == len(histories) and not shared.any():
+        return plain
+    table, place = plain.copy(), 0
+    for at, one in enumerate(histories):
+        own = one.times is None or bool(shared[place])
+        place += one.times is not None
+        if own:
+            table[at] = recency(one, half_life)
     return table
 
 

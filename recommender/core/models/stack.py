@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recommender.core.data import Float32, Float64, History, IdMap, Int32
 from recommender.core.models.base import Arrays, Model, Params
-from recommender.core.models.ensemble import deviation_of
+from recommender.core.models.ensemble import deviation_of, mean_of
 from recommender.core.models.item_facts import ItemFacts
 
 NO_STEP = 1e-3  # a change of z below which the slope stands for it
@@ -49,19 +49,26 @@ def length_basis(
 
 def standardised(scores: Float32) -> tuple[Float32, float, float]:
     """z over the catalogue, and the mean and deviation it came from; zeros when all are equal."""
-    deviation = deviation_of(scores)
-    mean = float(scores.mean(dtype=np.float32)) if len(scores) else 0.0
-    if deviation == 0:
-        return np.zeros(len(scores), np.float32), mean, 0.0
-    z: Float32 = scores - np.float32(mean)
-    z *= np.float32(1 / deviation)
-    return z, mean, deviation
+    mean = mean_of(scores)
+    z: Float32 = scores - mean
+    deviation = deviation_of(scores, z)
+    z *= np.float32(1 / deviation if deviation else 0)
+    return z, float(mean), deviation
 
 
 def curve(z: Float32) -> Float32:
     """sign(z)·log(1 + |z|)."""
-    bent: Float32 = np.copysign(np.log1p(np.abs(z)), z)
-    return bent
+    bent = np.abs(z)
+    bent += 1
+    return np.copysign(np.log(bent, out=bent), z)
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """What scoring worked out and explaining asks for again."""
+
+    members: list[tuple[Float32, float, float]]  # standardised scores, their mean and deviation
+    tastes: Float32  # [items], the weighted sum of the members
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,27 +88,32 @@ class Stack(Model):
 
     def score_one(self, history: History) -> Float32:
         past = history.restricted(len(self.items))
-        _, _, facts = self.mix.weights(len(past))
-        history.noted[id(self)] = [standardised(one.score_one(history)) for one in self.members]
+        straight, curved, facts = self.mix.weights(len(past))
+        tastes = np.zeros(len(self.items), np.float32)
+        stood = []
+        for member, line, bend in zip(self.members, straight, curved, strict=True):
+            z, mean, deviation = standardised(member.score_one(history))
+            stood.append((z, mean, deviation))
+            if deviation > 0:
+                tastes += np.float32(line) * z
+                tastes += np.float32(bend) * curve(z)
+        history.noted[self] = _Noted(stood, tastes)
         total: Float32 = self.facts_of_items.columns(past) @ facts.astype(np.float32)
-        total += self.tastes(history)
+        total += tastes
         if len(total):  # mean 0, so that scores of users with long and short histories compare
             total -= total.mean(dtype=np.float32)
         return total
 
     def tastes(self, history: History) -> Float32:
         """The members' part of the score, without the facts about the items."""
-        if id(self) not in history.noted:
+        found: Float32 = self._noted(history).tastes.copy()
+        return found
+
+    def _noted(self, history: History) -> _Noted:
+        if self not in history.noted:
             self.score_one(history)
-        straight, curved, _ = self.mix.weights(len(history.restricted(len(self.items))))
-        total = np.zeros(len(self.items), np.float32)
-        for (z, _, deviation), line, bend in zip(
-            history.noted[id(self)], straight, curved, strict=True
-        ):
-            if deviation > 0:
-                total += np.float32(line) * z
-                total += np.float32(bend) * curve(z)
-        return total
+        noted: _Noted = history.noted[self]
+        return noted
 
     def told(self, history: History) -> bool:
         return any(member.told(history) for member in self.members)
@@ -115,10 +127,8 @@ class Stack(Model):
         shared in the same proportions, so the sum is exact for both.
         """
         total = np.zeros((len(item_rows), len(history)), np.float32)
-        if id(self) not in history.noted:
-            self.score_one(history)
         straight, curved, _ = self.mix.weights(len(history.restricted(len(self.items))))
-        noted = history.noted[id(self)]
+        noted = self._noted(history).members
         for member, line, bend, (z, _, deviation) in zip(
             self.members, straight, curved, noted, strict=True
         ):

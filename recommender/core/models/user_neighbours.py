@@ -66,15 +66,18 @@ class _Neighbourhood(Model):
         """[users], what the raw similarity of those with `common` shared items is scaled by."""
 
     @abstractmethod
-    def _worth(self, past: History, users: Int32, similar: Float32) -> tuple[Int64, Float32]:
-        """Events of the neighbours and what each adds to its item's score."""
+    def _worth(
+        self, past: History, users: Int32, similar: Float32, newest: Int32
+    ) -> tuple[Int64, Float32]:
+        """Events of the neighbours and what each adds to its item's score.
+
+        `newest` is each neighbour's event with the newest of the shared items.
+        """
 
     def score_one(self, history: History) -> Float32:
-        past = history.restricted(len(self.items))
         scores = PRIOR * self.popularity
-        users, shares = self._shares(past)
+        users, _, events, worth = self._looked_up(history)
         if len(users):
-            events, worth = self._worth(past, users, shares.sum(axis=1))
             summed = np.bincount(self.pasts.rows[events], worth, len(self.items))
             scores += summed.astype(np.float32)
         return scores
@@ -84,18 +87,17 @@ class _Neighbourhood(Model):
 
         A neighbour's part is split by what each past item gave to the similarity.
         """
-        past = history.restricted(len(self.items))
-        users, shares = self._shares(past)
-        part = np.zeros((len(item_rows), len(past)), np.float32)
+        users, shares, events, worth = self._looked_up(history)
+        part = np.zeros((len(item_rows), shares.shape[1]), np.float32)
         if len(users):
             similar = shares.sum(axis=1)
-            events, worth = self._worth(past, users, similar)
-            place = np.full(len(self.items), len(item_rows))
+            place = np.full(len(self.items), -1)
             place[item_rows] = np.arange(len(item_rows))
             asked = place[self.pasts.rows[events]]
-            owner = np.searchsorted(self._ends(users), np.arange(len(events)), side="right")
-            cells = asked * len(users) + owner
-            by_user = np.bincount(cells, worth, (len(item_rows) + 1) * len(users))
+            mine = np.flatnonzero(asked >= 0)
+            owner = np.searchsorted(self._ends(users), mine, side="right")
+            cells = asked[mine] * len(users) + owner
+            by_user = np.bincount(cells, worth[mine], len(item_rows) * len(users))
             by_user = by_user.reshape(-1, len(users))[place[item_rows]]
             part = (by_user @ (shares / similar[:, None])).astype(np.float32)
         return over_history(history, len(self.items), part, len(item_rows))
@@ -107,12 +109,24 @@ class _Neighbourhood(Model):
         own = {"rarity": self.rarity, "lengths": self.lengths, "popularity": self.popularity}
         return own | self.pasts.arrays()
 
+    def _looked_up(self, history: History) -> tuple[Int32, Float32, Int64, Float32]:
+        """Neighbours, their shares, their events and what each is worth; once for a history."""
+        if self not in history.noted:
+            past = history.restricted(len(self.items))
+            users, shares, newest = self._shares(past)
+            worth = self._worth(past, users, shares.sum(axis=1), newest)
+            history.noted[self] = users, shares, *worth
+        found: tuple[Int32, Float32, Int64, Float32] = history.noted[self]
+        return found
+
     def _ends(self, users: Int32) -> Int64:
         ends: Int64 = np.cumsum(np.diff(self.pasts.starts)[users])
         return ends
 
-    def _shares(self, past: History) -> tuple[Int32, Float32]:
-        """Neighbours [k], and what each past item adds to their similarity [k, history]."""
+    def _shares(self, past: History) -> tuple[Int32, Float32, Int32]:
+        """Neighbours [k], what each past item adds to their similarity [k, history], and for
+        each the event with the newest item that it shares.
+        """
         k, half_life = self._matching()
         counted = past.weights * recency(past, half_life)
         counted[:-NEWEST] = 0
@@ -131,7 +145,10 @@ class _Neighbourhood(Model):
         near = place[takers] >= 0
         cells = place[takers[near]] * len(past) + owner[near] + len(past) - len(rows)
         shares = np.bincount(cells, each[near], len(users) * len(past))
-        return users, shares.reshape(len(users), len(past)).astype(np.float32) * trust[:, None]
+        newest = np.zeros(len(users), np.int32)
+        newest[place[takers[near]]] = events[near]  # oldest item first, so the newest stays
+        shared = shares.reshape(len(users), len(past)).astype(np.float32)
+        return users, shared * trust[:, None], newest
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +168,9 @@ class UserKNN(_Neighbourhood):
         trust /= own * self.lengths[users]
         return trust
 
-    def _worth(self, past: History, users: Int32, similar: Float32) -> tuple[Int64, Float32]:
+    def _worth(
+        self, past: History, users: Int32, similar: Float32, newest: Int32
+    ) -> tuple[Int64, Float32]:
         events, owner = self.pasts.events_of(users)
         worth = similar[owner] * self.pasts.weights[events]
         return events, worth / (similar.sum() + np.float32(1e-9))
@@ -182,24 +201,21 @@ class SessionKNN(_Neighbourhood):
             near = near * np.exp2(-apart / self.config.half_life_days).astype(np.float32)
         return near
 
-    def _worth(self, past: History, users: Int32, similar: Float32) -> tuple[Int64, Float32]:
+    def _worth(
+        self, past: History, users: Int32, similar: Float32, newest: Int32
+    ) -> tuple[Int64, Float32]:
         events, owner = self.pasts.events_of(users)
-        places = self.pasts.places[events]
+        worth = similar[owner] * self.pasts.weights[events]
         if past.times is None or self.config.step_half_life <= 0:
-            return events, similar[owner] * self.pasts.weights[events]
-        # the match: where the neighbour took the newest item that both have
-        order = np.full(len(self.items), -1, np.int64)
-        order[past.rows] = np.arange(len(past))
-        newness = order[self.pasts.rows[events]]
-        last = np.full(len(users), -1, np.int64)
-        np.maximum.at(last, owner, newness)
-        at = np.zeros(len(users), np.float32)
-        match = newness == last[owner]
-        at[owner[match]] = places[match]
-        step = places - at[owner]
-        worth = similar[owner] * np.exp2(-np.abs(step) / np.float32(self.config.step_half_life))
-        worth *= np.where(step < 0, np.float32(self.config.backward), np.float32(1))
-        return events, worth * self.pasts.weights[events]
+            return events, worth
+        step = self.pasts.places[events]
+        step -= self.pasts.places[newest][owner]  # the match: the newest item that both have
+        behind = step >= 0
+        step = np.abs(step, out=step)
+        step *= np.float32(-np.log(2) / self.config.step_half_life)
+        worth *= np.exp(step, out=step)
+        worth *= np.where(behind, np.float32(1), np.float32(self.config.backward))
+        return events, worth
 
     def params(self) -> Params:
         return asdict(self.config)

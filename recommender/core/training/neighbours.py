@@ -69,8 +69,9 @@ class TransitionsTrainer:
         return Transitions(
             c,
             interactions.items,
-            Neighbours.packed(steps.columns, steps.values * np.float32(step_scale)),
-            Neighbours.packed(weights.columns, weights.values * np.float32(ease_scale)),
+            Neighbours.packed(steps.columns, steps.values),
+            Neighbours.packed(weights.columns, weights.values),
+            np.array([step_scale, ease_scale], np.float32),
             _prior(interactions),
             {"cut_loss": lost, "cut_loss_steps": lost_steps},
         )
