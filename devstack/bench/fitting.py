@@ -1,7 +1,7 @@
 """One model on one data set in a process of its own: what it costs and what its lists are worth.
 
 `python -m devstack.bench.fitting --model NAME --source SOURCE` prints one line of JSON. NAME is
-one of the product's models or `implicit-als`, `implicit-bpr`; SOURCE a dataset folder or
+one of the product's models, `auto` or `implicit-als`, `implicit-bpr`; SOURCE a dataset folder or
 `USERSxITEMSxEVENTS`. With `--whole` everything is learned from and nothing is judged.
 """
 
@@ -25,8 +25,8 @@ from recommender.core.reading import read_dataset
 from recommender.core.serving import top_k
 from recommender.core.splits import leave_last_out
 from recommender.core.threads import one_blas_thread
+from recommender.core.training.auto import fit_named
 from recommender.core.training.base import FitOptions
-from recommender.core.training.registry import make_trainer
 
 FACTORS, ITERATIONS, THREADS = 64, 15, 2
 K = 10
@@ -69,8 +69,8 @@ def _split(x: Interactions) -> tuple[Interactions, Held]:
 
 
 def _own(name: str, train: Interactions, held: Held, deep: int, told: Told) -> Lists:
-    trainer = make_trainer(name, OURS.get(name, {}))
-    model = _spent(told, "fit", lambda: trainer.fit(train, FitOptions()))
+    params = OURS.get(name, {})
+    model = _spent(told, "fit", lambda: fit_named(name, params, train, FitOptions()).model)
     if deep:
         same = _spent(told, "score", lambda: _list_all(model, train, deep))
         told["same"] = all(_same(model, train, user, rows, deep) for user, rows in same.items())

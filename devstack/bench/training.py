@@ -17,6 +17,7 @@ from devstack.bootstrap import ROOT
 
 PEER, OTHER_PEER = "implicit-als", "implicit-bpr"
 MODELS = ("popular", "item_knn", "ease", "ials", "transitions")
+AUTO = "auto"
 FULL = "100000x10000x5000000"
 QUICK = "5000x1000x100000"
 NDCG_BAR, FIT_BAR, SCORE_BAR, PEAK_BAR_MB = 0.98, 1.0, 0.8, 500.0
@@ -27,6 +28,7 @@ Told = dict[str, Any]
 def run(folder: Path, *, rounds: int = 3, source: str = FULL) -> list[Line]:
     """Medians of `rounds` runs in turn."""
     small = in_turn((PEER, OTHER_PEER, *MODELS), str(folder), rounds)
+    small |= in_turn((AUTO,), str(folder), 1)  # takes as long as all the others
     large = in_turn(("ials", PEER), source, rounds, "--deep", str(DEEP))
     kernel = large["ials"][0]["kernel"] or "unknown"
     return [*_quality(small), *_beside(source, large), Line("train", "BLAS kernel", kernel)]

@@ -126,7 +126,7 @@ def _repeated(arrays: Mapping[str, NDArray[Any]]) -> dict[str, str]:
     firsts: dict[tuple[str, tuple[int, ...], bytes], str] = {}
     same = {}
     for name, array in arrays.items():
-        digest = hashlib.sha256(array.reshape(-1).view(np.uint8)).digest()
+        digest = hashlib.sha256(array.reshape(-1).view(np.uint8).data).digest()
         first = firsts.setdefault((array.dtype.str, array.shape, digest), name)
         if first != name:
             same[name] = first

@@ -16,7 +16,7 @@ from recommender.core.serving import Listed, Rows, top_k, top_many
 Arrays = dict[str, NDArray[Any]]
 Params = dict[str, Any]
 CELLS = 1_000_000  # scores held at once: 4 MB
-PART = 1_024  # rows that are widened at once
+PART = 256  # rows that are widened at once
 
 
 class Model(ABC):

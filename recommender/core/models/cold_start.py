@@ -55,8 +55,9 @@ class ColdStart(Model):
         for part in wide_parts(self.features):
             summed += known[done : done + len(part)] @ part
             done += len(part)
-        found: Float32 = self.features[self.cold].astype(np.float32) @ (self.inverse @ summed)
-        return found
+        weights = self.inverse @ summed
+        parts = [part @ weights for part in wide_parts(self.features[self.cold])]
+        return np.concatenate(parts)
 
     def told(self, history: History) -> bool:
         return bool((self.labels.rows(history.labels) >= 0).any()) or self.base.told(history)
@@ -98,7 +99,7 @@ class ColdStart(Model):
         return rows, scores
 
     def arrays(self) -> Arrays:
-        own = {
+        own: Arrays = {
             "features": self.features,
             "inverse": self.inverse,
             "warm": self.warm,

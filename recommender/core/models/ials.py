@@ -36,6 +36,14 @@ class IALSConfig:
 
 
 @dataclass(frozen=True, eq=False)
+class Whitened:
+    """What scoring reads instead of the item factors; stored, so that workers share it."""
+
+    basis: Float32  # [factors, factors]
+    factors: Float32  # [items, factors]
+
+
+@dataclass(frozen=True, eq=False)
 class IALS(Model):
     """Item factors. Users are folded in when asked for, so a new event counts at once."""
 
@@ -46,6 +54,7 @@ class IALS(Model):
     item_factors: Float32  # [items, factors]
     gram: Float32  # [factors, factors], YᵀY + regularization
     popularity: Float32  # [items], the answer to an empty history
+    stored: Whitened | None = None  # as `whitened` gives it, where it was stored
 
     def fold_in(self, history: History) -> Float32:
         """User factors [factors] from one user's weighted items: the exact least squares."""
@@ -54,13 +63,12 @@ class IALS(Model):
 
     def fold_in_many(self, histories: Sequence[History]) -> Float32:
         """[users, factors]; each the same bits whoever else is asked for, so nothing is padded."""
-        users: Float32 = np.matvec(
-            self._eased[0], self._folded(restricted(histories, len(self.items)))
-        )
+        past = restricted(histories, len(self.items))
+        users: Float32 = np.matvec(self.whitened.basis, self._folded(past))
         return users
 
     def _folded(self, past: Sequence[History]) -> Float32:
-        """[users, factors] in the basis of `_eased`, where a score is a dot product as well."""
+        """[users, factors] in the basis of `whitened`, where a score is a dot product as well."""
         lengths = np.array([len(one) for one in past], np.int64)
         found = np.zeros((len(past), self.item_factors.shape[1]), np.float32)
         for length in np.unique(lengths[lengths > 0]):
@@ -77,8 +85,7 @@ class IALS(Model):
         weights = np.concatenate([one.weights for one in past]).reshape(rows.shape)
         weights = weights * recencies(past, self.config.half_life)
         confidence = np.array([[self._alpha(one)] for one in past], np.float32) * weights
-        _, eased = self._eased
-        known = np.take(eased, rows.ravel(), axis=0).reshape(*rows.shape, -1)
+        known = np.take(self.whitened.factors, rows.ravel(), axis=0).reshape(*rows.shape, -1)
         right = np.vecmat(1 + confidence, known)
         user, left = _descended(known, confidence, right)
         if len(left):
@@ -89,19 +96,21 @@ class IALS(Model):
         return user
 
     @cached_property
-    def _eased(self) -> tuple[Float32, Float32]:
+    def whitened(self) -> Whitened:
         """A basis in which the Gram matrix is the identity, and the item factors in it.
 
         Row by row, so that the bits do not hang on how many threads the algebra may take.
         """
+        if self.stored is not None:
+            return self.stored
         basis = whitening(self.gram).astype(np.float32)
-        return basis, np.matvec(basis.T.copy(), self.item_factors)
+        return Whitened(basis, np.matvec(basis.T.copy(), self.item_factors))
 
     def score_one(self, history: History) -> Float32:
         if not history.known(len(self.items)).any():
             return np.array(self.popularity)
         past = history.restricted(len(self.items))
-        return dots(self._eased[1], self._folded([past])[0])
+        return dots(self.whitened.factors, self._folded([past])[0])
 
     def best(
         self,
@@ -113,7 +122,7 @@ class IALS(Model):
         past = restricted(histories, len(self.items))
         known = [at for at, one in enumerate(past) if len(one)]
         users = self._folded([past[at] for at in known])
-        told = best_by_factors(self._eased[1], users, k, [hidden[at] for at in known], order)
+        told = best_by_factors(self.whitened.factors, users, k, [hidden[at] for at in known], order)
         found = {at: listed for at, listed in zip(known, told, strict=True) if listed is not None}
         alone = [at for at in range(len(histories)) if at not in found]
         scored = super().best(
@@ -138,6 +147,8 @@ class IALS(Model):
             "item_factors": self.item_factors,
             "gram": self.gram,
             "popularity": self.popularity,
+            "basis": self.whitened.basis,
+            "whitened": self.whitened.factors,
         }
 
     def params(self) -> Params:
@@ -151,6 +162,7 @@ class IALS(Model):
             arrays["item_factors"],
             arrays["gram"],
             arrays["popularity"],
+            Whitened(arrays["basis"], arrays["whitened"]) if "whitened" in arrays else None,
         )
 
     def _inputs(self, history: History) -> tuple[Float32, Float32]:

@@ -158,7 +158,7 @@ class Transitions(Model):
     def score_one(self, history: History) -> Float32:
         past, n = history.restricted(len(self.items)), len(self.items)
         stepped, weighed = self.scales
-        spread = weighed * self.weights.spread(*newest(past, self.config.half_life), n)
+        spread: Float32 = weighed * self.weights.spread(*newest(past, self.config.half_life), n)
         spread += stepped * self.steps.spread(*newest(past, self.config.step_half_life), n)
         spread += PRIOR * self.popularity
         return spread
@@ -167,7 +167,7 @@ class Transitions(Model):
         """Exact: a row sums to the item's score less its share of PRIOR."""
         past = history.restricted(len(self.items))
         stepped, weighed = self.scales
-        part = weighed * _between(self.weights, past, self.config.half_life, item_rows)
+        part: Float32 = weighed * _between(self.weights, past, self.config.half_life, item_rows)
         part += stepped * _between(self.steps, past, self.config.step_half_life, item_rows)
         return over_history(history, len(self.items), part, len(item_rows))
 

@@ -6,7 +6,7 @@ The training histories are the model; a new user or event needs no training.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -21,6 +21,7 @@ from recommender.core.models.recency import recency
 from recommender.core.serving import top_k
 
 NEWEST = 200  # past items of the user at hand that are looked up
+TOGETHER = 16_384  # events of neighbours that are looked at together
 DAY_SECONDS = 86_400.0
 
 
@@ -51,6 +52,8 @@ class SessionKNNConfig:
 
 @dataclass(frozen=True, eq=False)
 class _Neighbourhood(Model):
+    averaged: ClassVar[bool]  # whether similarities are shares of one
+
     items: IdMap
     pasts: Pasts
     rarity: Float32  # [items], log(users / takers) to the power of the config
@@ -67,19 +70,20 @@ class _Neighbourhood(Model):
 
     @abstractmethod
     def _worth(
-        self, past: History, users: Int32, similar: Float32, newest: Int32
-    ) -> tuple[Int64, Float32]:
-        """Events of the neighbours and what each adds to its item's score.
+        self, past: History, events: Int64, owner: Int64, similar: Float32, newest: Int32
+    ) -> Float32:
+        """[events], what each adds to its item's score.
 
-        `newest` is each neighbour's event with the newest of the shared items.
+        `owner` is the place of its neighbour in `similar`, the similarities, and in `newest`,
+        the neighbours' events with the newest of the shared items.
         """
 
     def score_one(self, history: History) -> Float32:
         scores = PRIOR * self.popularity
-        users, _, events, worth = self._looked_up(history)
-        if len(users):
-            summed = np.bincount(self.pasts.rows[events], worth, len(self.items))
-            scores += summed.astype(np.float32)
+        summed = np.zeros(len(self.items))
+        for _, events, _, worth in self._events(history):
+            summed += np.bincount(self.pasts.rows[events], worth, len(self.items))
+        scores += summed.astype(np.float32)
         return scores
 
     def contributions(self, history: History, item_rows: Int32) -> Float32:
@@ -87,19 +91,18 @@ class _Neighbourhood(Model):
 
         A neighbour's part is split by what each past item gave to the similarity.
         """
-        users, shares, events, worth = self._looked_up(history)
+        _, shares, _ = self._neighbours(history)
         part = np.zeros((len(item_rows), shares.shape[1]), np.float32)
-        if len(users):
-            similar = shares.sum(axis=1)
-            place = np.full(len(self.items), -1)
-            place[item_rows] = np.arange(len(item_rows))
+        place = np.full(len(self.items), -1)
+        place[item_rows] = np.arange(len(item_rows))
+        for some, events, owner, worth in self._events(history):
             asked = place[self.pasts.rows[events]]
             mine = np.flatnonzero(asked >= 0)
-            owner = np.searchsorted(self._ends(users), mine, side="right")
-            cells = asked[mine] * len(users) + owner
-            by_user = np.bincount(cells, worth[mine], len(item_rows) * len(users))
-            by_user = by_user.reshape(-1, len(users))[place[item_rows]]
-            part = (by_user @ (shares / similar[:, None])).astype(np.float32)
+            given = shares[some]
+            cells = asked[mine] * len(given) + owner[mine]
+            by_user = np.bincount(cells, worth[mine], len(item_rows) * len(given))
+            by_user = by_user.reshape(-1, len(given))[place[item_rows]]
+            part += (by_user @ (given / given.sum(axis=1, keepdims=True))).astype(np.float32)
         return over_history(history, len(self.items), part, len(item_rows))
 
     def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
@@ -109,19 +112,30 @@ class _Neighbourhood(Model):
         own = {"rarity": self.rarity, "lengths": self.lengths, "popularity": self.popularity}
         return own | self.pasts.arrays()
 
-    def _looked_up(self, history: History) -> tuple[Int32, Float32, Int64, Float32]:
-        """Neighbours, their shares, their events and what each is worth; once for a history."""
+    def _neighbours(self, history: History) -> tuple[Int32, Float32, Int32]:
+        """What `_shares` says of the known past items; asked once for a history."""
         if self not in history.noted:
-            past = history.restricted(len(self.items))
-            users, shares, newest = self._shares(past)
-            worth = self._worth(past, users, shares.sum(axis=1), newest)
-            history.noted[self] = users, shares, *worth
-        found: tuple[Int32, Float32, Int64, Float32] = history.noted[self]
+            history.noted[self] = self._shares(history.restricted(len(self.items)))
+        found: tuple[Int32, Float32, Int32] = history.noted[self]
         return found
 
-    def _ends(self, users: Int32) -> Int64:
-        ends: Int64 = np.cumsum(np.diff(self.pasts.starts)[users])
-        return ends
+    def _events(self, history: History) -> Iterator[tuple[slice, Int64, Int64, Float32]]:
+        """The neighbours' events, some neighbours at a time: who, which, whose, worth how much.
+
+        All at once would be the most memory that a request takes.
+        """
+        past = history.restricted(len(self.items))
+        users, shares, newest = self._neighbours(history)
+        ends = np.cumsum(np.diff(self.pasts.starts)[users])
+        first = 0
+        while first < len(users):
+            full = (ends[first - 1] if first else 0) + TOGETHER
+            last = max(first + 1, int(np.searchsorted(ends, full, side="right")))
+            some = slice(first, last)
+            events, owner = self.pasts.events_of(users[some])
+            similar = shares[some].sum(axis=1)
+            yield some, events, owner, self._worth(past, events, owner, similar, newest[some])
+            first = last
 
     def _shares(self, past: History) -> tuple[Int32, Float32, Int32]:
         """Neighbours [k], what each past item adds to their similarity [k, history], and for
@@ -147,8 +161,10 @@ class _Neighbourhood(Model):
         shares = np.bincount(cells, each[near], len(users) * len(past))
         newest = np.zeros(len(users), np.int32)
         newest[place[takers[near]]] = events[near]  # oldest item first, so the newest stays
-        shared = shares.reshape(len(users), len(past)).astype(np.float32)
-        return users, shared * trust[:, None], newest
+        shared = shares.reshape(len(users), len(past)).astype(np.float32) * trust[:, None]
+        if self.averaged:
+            shared /= shared.sum() + np.float32(1e-9)
+        return users, shared, newest
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +172,7 @@ class UserKNN(_Neighbourhood):
     """Cosine between users over shared items, shrunk where few are shared."""
 
     name: ClassVar[str] = "user_knn"
+    averaged: ClassVar[bool] = True
 
     config: UserKNNConfig
 
@@ -169,11 +186,9 @@ class UserKNN(_Neighbourhood):
         return trust
 
     def _worth(
-        self, past: History, users: Int32, similar: Float32, newest: Int32
-    ) -> tuple[Int64, Float32]:
-        events, owner = self.pasts.events_of(users)
-        worth = similar[owner] * self.pasts.weights[events]
-        return events, worth / (similar.sum() + np.float32(1e-9))
+        self, past: History, events: Int64, owner: Int64, similar: Float32, newest: Int32
+    ) -> Float32:
+        return similar[owner] * self.pasts.weights[events]
 
     def params(self) -> Params:
         return asdict(self.config)
@@ -188,6 +203,7 @@ class SessionKNN(_Neighbourhood):
     """Pasts that share this one's newest items, and there what stands close behind the match."""
 
     name: ClassVar[str] = "session_knn"
+    averaged: ClassVar[bool] = False
 
     config: SessionKNNConfig
 
@@ -202,12 +218,11 @@ class SessionKNN(_Neighbourhood):
         return near
 
     def _worth(
-        self, past: History, users: Int32, similar: Float32, newest: Int32
-    ) -> tuple[Int64, Float32]:
-        events, owner = self.pasts.events_of(users)
+        self, past: History, events: Int64, owner: Int64, similar: Float32, newest: Int32
+    ) -> Float32:
         worth = similar[owner] * self.pasts.weights[events]
         if past.times is None or self.config.step_half_life <= 0:
-            return events, worth
+            return worth
         step = self.pasts.places[events]
         step -= self.pasts.places[newest][owner]  # the match: the newest item that both have
         behind = step >= 0
@@ -215,7 +230,7 @@ class SessionKNN(_Neighbourhood):
         step *= np.float32(-np.log(2) / self.config.step_half_life)
         worth *= np.exp(step, out=step)
         worth *= np.where(behind, np.float32(1), np.float32(self.config.backward))
-        return events, worth
+        return worth
 
     def params(self) -> Params:
         return asdict(self.config)

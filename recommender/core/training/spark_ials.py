@@ -66,7 +66,8 @@ class SparkIALSTrainer:
             raise TrainingDiverged("spark_ials: Spark's factors are not finite")
         ridge = np.float32(c.regularization) * np.eye(c.factors, dtype=np.float32)
         gram = factors.T @ factors + ridge
-        return SparkIALS(c, interactions.items, factors, gram, popularity(interactions), told)
+        parts = c, interactions.items, factors, gram, popularity(interactions)
+        return SparkIALS(*parts, found=told)
 
     def _fitted(self, x: Interactions, options: FitOptions) -> tuple[Float32, Params]:
         c, place, ridge = self.config, options.spark, reg_param(self.config.regularization, x)
