@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -55,15 +57,23 @@ def test_ease_is_the_same_by_the_users_side_and_by_the_items_side():
         assert scores.tolist() == pytest.approx((matrix[0] @ wanted).tolist(), abs=6 * HALF)
 
 
+def dense(lists):
+    """[items, items]."""
+    full = np.zeros((len(lists.starts) - 1,) * 2, np.float32)
+    for row, (first, last) in enumerate(itertools.pairwise(lists.starts.tolist())):
+        full[row, lists.columns[first:last]] = lists.values[first:last]
+    return full
+
+
 def test_cutting_to_short_lists_keeps_the_strongest_and_tells_the_loss():
     x = two_tastes(60)
     whole = make_trainer("ease", {"regularization": 2.0, "neighbours": 20}).fit(x, FitOptions())
     cut = make_trainer("ease", {"regularization": 2.0, "neighbours": 5}).fit(x, FitOptions())
 
-    full = np.zeros((20, 20), np.float32)
-    np.put_along_axis(full, whole.weights.columns.astype(int), whole.weights.values, axis=1)
+    full = dense(whole.weights)
     strongest = np.sort(np.abs(full), axis=1)[:, -5:]
-    assert np.sort(np.abs(cut.weights.values), axis=1) == pytest.approx(strongest)
+    assert np.sort(np.abs(dense(cut.weights)), axis=1)[:, -5:] == pytest.approx(strongest)
+    assert np.diff(cut.weights.starts).tolist() == np.count_nonzero(strongest, axis=1).tolist()
     assert cut.facts()["cut_loss"] == pytest.approx(
         1 - np.sum(strongest.astype(float) ** 2) / np.sum(full.astype(float) ** 2), abs=2 * HALF
     )

@@ -133,9 +133,13 @@ class IALS(Model):
 
     def contributions(self, history: History, item_rows: Int32) -> Float32:
         """Exact: a row sums to the item's score (Hu, Koren, Volinsky 2008, section 5)."""
-        known, confidence = self._inputs(history.restricted(len(self.items)))
-        left = self.gram + known.T @ (confidence[:, None] * known)
-        asked = np.linalg.solve(left, self.item_factors[item_rows].T)  # [factors, asked]
+        past = history.restricted(len(self.items))
+        confidence = np.float32(self._alpha(past)) * past.weights
+        confidence *= recency(past, self.config.half_life)
+        known = self.whitened.factors[past.rows]
+        left = known.T @ (confidence[:, None] * known)
+        left += np.eye(known.shape[1], dtype=np.float32)
+        asked = np.linalg.solve(left, self.whitened.factors[item_rows].T)  # [factors, asked]
         part = (known @ asked).T * (1 + confidence)
         return over_history(history, len(self.items), part, len(item_rows))
 
@@ -164,11 +168,6 @@ class IALS(Model):
             arrays["popularity"],
             Whitened(arrays["basis"], arrays["whitened"]) if "whitened" in arrays else None,
         )
-
-    def _inputs(self, history: History) -> tuple[Float32, Float32]:
-        """Factors [n, factors] and alpha * weight [n] of the known past items."""
-        weights = history.weights * recency(history, self.config.half_life)
-        return self.item_factors[history.rows], np.float32(self._alpha(history)) * weights
 
     def _alpha(self, history: History) -> float:
         c = self.config

@@ -31,5 +31,5 @@ class ItemKNN(Ease):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], params: Params, items: IdMap) -> Self:
-        weights = Neighbours(arrays["columns"], arrays["values"])
+        weights = Neighbours.stored(arrays)
         return cls(ItemKNNConfig(**params), items, weights, arrays["popularity"])

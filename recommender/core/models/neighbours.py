@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from recommender.core.data import Float32, History, IdMap, Int32
 from recommender.core.models.base import Arrays, Model, Params, over_history
+from recommender.core.models.pasts import spans
 from recommender.core.models.recency import recency
 
 NEWEST = 50  # with recency on, older items weigh next to nothing
@@ -20,46 +21,58 @@ PRIOR = np.float32(1e-4)  # popularity orders only what no neighbour reaches
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """For each item its strongest outgoing weights; column 0 with weight 0 is padding.
+    """For each item its strongest outgoing weights, one list after the other.
 
-    Half precision and short columns: a web worker keeps these pages resident, and a rounding of
-    one part in two thousand is far below what separates two courses.
+    Half precision, short columns and no padding: a web worker keeps these pages resident, and a
+    rounding of one part in two thousand is far below what separates two courses.
     """
 
-    columns: NDArray[np.integer[Any]]  # [items, neighbours], uint16; int32 above 65,536 items
-    values: NDArray[np.floating[Any]]  # [items, neighbours], float16
+    starts: NDArray[np.int32]  # [items + 1], where each item's list begins
+    columns: NDArray[np.integer[Any]]  # [entries], uint16; int32 above 65,536 items
+    values: NDArray[np.floating[Any]]  # [entries], float16
 
     @classmethod
-    def packed(
-        cls, columns: NDArray[np.integer[Any]], values: NDArray[np.floating[Any]]
-    ) -> Neighbours:
-        """The same lists in their stored types; beyond the range of float16 they are clipped."""
-        short = len(columns) <= 1 << 16
+    def packed(cls, columns: NDArray[np.integer[Any]], values: Float32) -> Neighbours:
+        """Of lists [items, any] without their zeros; beyond float16's range they are clipped."""
         limit = np.float32(np.finfo(np.float16).max)
-        return cls(
-            columns.astype(np.uint16 if short else np.int32),
-            np.clip(values, -limit, limit).astype(np.float16),
-        )
+        halves = np.clip(values, -limit, limit).astype(np.float16)
+        kept = halves != 0
+        starts = np.concatenate([[0], np.cumsum(kept.sum(axis=1))]).astype(np.int32)
+        short = np.uint16 if len(columns) <= 1 << 16 else np.int32
+        return cls(starts, columns[kept].astype(short), halves[kept])
 
-    def spread(self, rows: Int32, weights: Float32, n_items: int) -> Float32:
+    @classmethod
+    def stored(cls, arrays: Mapping[str, NDArray[Any]], prefix: str = "") -> Neighbours:
+        """What `arrays` named."""
+        return cls(*(arrays[prefix + name] for name in ("starts", "columns", "values")))
+
+    def arrays(self, prefix: str = "") -> Arrays:
+        return {prefix + name: array for name, array in vars(self).items()}
+
+    def spread(self, rows: Int32, weights: Float32) -> Float32:
         """[items]: the weighted sum of the lists of `rows`."""
-        values = weights[:, None] * self.values[rows]
-        summed = np.bincount(self.columns[rows].ravel(), values.ravel(), n_items)
+        at, owner = spans(self.starts, rows)
+        n_items = len(self.starts) - 1
+        summed = np.bincount(self.columns[at], weights[owner] * self.values[at], n_items)
         return summed.astype(np.float32)
 
     def between(self, rows: Int32, item_rows: Int32) -> Float32:
         """[item_rows, rows]: the weight from each of `rows` to each of `item_rows`."""
         asked, past = len(item_rows), len(rows)
-        place = np.full(len(self.columns), asked)  # the place after the last is for all others
+        place = np.full(len(self.starts) - 1, -1)
         place[item_rows] = np.arange(asked)
-        cells = place[self.columns[rows]] * past + np.arange(past)[:, None]
-        summed = np.bincount(cells.ravel(), self.values[rows].ravel(), (asked + 1) * past)
-        found: Float32 = summed.reshape(asked + 1, past).astype(np.float32)[place[item_rows]]
+        at, owner = spans(self.starts, rows)
+        where = place[self.columns[at]]
+        hit = np.flatnonzero(where >= 0)
+        cells = where[hit] * past + owner[hit]
+        summed = np.bincount(cells, self.values[at[hit]], asked * past)
+        found: Float32 = summed.reshape(asked, past).astype(np.float32)[place[item_rows]]
         return found
 
     def best(self, row: int, k: int) -> tuple[Int32, Float32]:
         """Up to k neighbours of one item with positive weight, best first."""
-        columns, values = self.columns[row], self.values[row]
+        span = slice(self.starts[row], self.starts[row + 1])
+        columns, values = self.columns[span], self.values[span]
         order = np.lexsort((columns, -values))
         order = order[(values[order] > 0) & (columns[order] != row)][:k]
         return columns[order].astype(np.int32), values[order].astype(np.float32)
@@ -106,7 +119,7 @@ class Ease(Model):
 
     def score_one(self, history: History) -> Float32:
         rows, counted = newest(history.restricted(len(self.items)), self.config.half_life)
-        spread = self.weights.spread(rows, counted, len(self.items))
+        spread = self.weights.spread(rows, counted)
         spread += PRIOR * self.popularity
         return spread
 
@@ -120,11 +133,7 @@ class Ease(Model):
         return _similar(self.weights, item_rows, k)
 
     def arrays(self) -> Arrays:
-        return {
-            "columns": self.weights.columns,
-            "values": self.weights.values,
-            "popularity": self.popularity,
-        }
+        return self.weights.arrays() | {"popularity": self.popularity}
 
     def params(self) -> Params:
         return asdict(self.config)
@@ -134,7 +143,7 @@ class Ease(Model):
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], params: Params, items: IdMap) -> Self:
-        weights = Neighbours(arrays["columns"], arrays["values"])
+        weights = Neighbours.stored(arrays)
         return cls(EaseConfig(**params), items, weights, arrays["popularity"])
 
 
@@ -156,10 +165,10 @@ class Transitions(Model):
     found: Params = field(default_factory=dict)
 
     def score_one(self, history: History) -> Float32:
-        past, n = history.restricted(len(self.items)), len(self.items)
+        past = history.restricted(len(self.items))
         stepped, weighed = self.scales
-        spread: Float32 = weighed * self.weights.spread(*newest(past, self.config.half_life), n)
-        spread += stepped * self.steps.spread(*newest(past, self.config.step_half_life), n)
+        spread: Float32 = weighed * self.weights.spread(*newest(past, self.config.half_life))
+        spread += stepped * self.steps.spread(*newest(past, self.config.step_half_life))
         spread += PRIOR * self.popularity
         return spread
 
@@ -176,14 +185,8 @@ class Transitions(Model):
         return _similar(lists, item_rows, k)
 
     def arrays(self) -> Arrays:
-        return {
-            "step_columns": self.steps.columns,
-            "step_values": self.steps.values,
-            "columns": self.weights.columns,
-            "values": self.weights.values,
-            "scales": self.scales,
-            "popularity": self.popularity,
-        }
+        own: Arrays = {"scales": self.scales, "popularity": self.popularity}
+        return self.steps.arrays("step_") | self.weights.arrays() | own
 
     def params(self) -> Params:
         return asdict(self.config)
@@ -196,8 +199,8 @@ class Transitions(Model):
         return cls(
             TransitionsConfig(**params),
             items,
-            Neighbours(arrays["step_columns"], arrays["step_values"]),
-            Neighbours(arrays["columns"], arrays["values"]),
+            Neighbours.stored(arrays, "step_"),
+            Neighbours.stored(arrays),
             arrays["scales"],
             arrays["popularity"],
         )

@@ -70,7 +70,7 @@ class Pasts:
         return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
 
 
-def spans(starts: Int64, chosen: Int32) -> tuple[Int64, Int64]:
+def spans(starts: NDArray[np.integer[Any]], chosen: Int32) -> tuple[Int64, Int64]:
     """All numbers from starts[c] to starts[c + 1] for each c of `chosen`, and c's place there."""
     first = starts[chosen]
     lengths = starts[np.asarray(chosen, np.int64) + 1] - first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,13 @@ EVENTS = 65_536  # that are looked at once: what stands around them stays in the
 SCALE_USERS = 500  # users whose scores set the scale of the two parts
 
 
+class Lists(NamedTuple):
+    """For each item its strongest outgoing weights; column 0 with weight 0 is padding."""
+
+    columns: Int32  # [items, neighbours]
+    values: Float32  # [items, neighbours]
+
+
 @dataclass(frozen=True)
 class EaseTrainer:
     name: ClassVar[str] = "ease"
@@ -44,8 +51,13 @@ class EaseTrainer:
         told = c.regularization, c.neighbours, c.max_items, c.user_power
         weights, lost = ease_lists(interactions, *told)
         options.tell(1, 1)
-        packed = Neighbours.packed(weights.columns, weights.values)
-        return Ease(c, interactions.items, packed, _prior(interactions), {"cut_loss": lost})
+        return Ease(
+            c,
+            interactions.items,
+            Neighbours.packed(*weights),
+            _prior(interactions),
+            {"cut_loss": lost},
+        )
 
 
 @dataclass(frozen=True)
@@ -60,17 +72,18 @@ class TransitionsTrainer:
             told = c.regularization, c.neighbours, c.max_items
             weights, lost = ease_lists(interactions, *told)
         options.tell(1, 2)
-        steps, lost_steps = step_lists(interactions, c)
+        counted, lost_steps = step_lists(interactions, c)
+        steps, lists = Neighbours.packed(*counted), Neighbours.packed(*weights)
         users = np.random.default_rng(options.seed).permutation(len(interactions.users))
         sample = interactions.histories(np.sort(users[:SCALE_USERS]))
         step_scale = c.step_share / _scale(steps, sample, c.step_half_life)
-        ease_scale = (1 - c.step_share) / _scale(weights, sample, c.half_life)
+        ease_scale = (1 - c.step_share) / _scale(lists, sample, c.half_life)
         options.tell(2, 2)
         return Transitions(
             c,
             interactions.items,
-            Neighbours.packed(steps.columns, steps.values),
-            Neighbours.packed(weights.columns, weights.values),
+            steps,
+            lists,
             np.array([step_scale, ease_scale], np.float32),
             _prior(interactions),
             {"cut_loss": lost, "cut_loss_steps": lost_steps},
@@ -84,7 +97,7 @@ def ease_lists(
     keep: int,
     max_items: int,
     user_power: float = 0.0,
-) -> tuple[Neighbours, float]:
+) -> tuple[Lists, float]:
     """EASE weights B with zero diagonal, cut to the `keep` largest |B| of each row.
 
     Also the share of the squared weights that the cut lost. Only the `max_items` most popular
@@ -106,10 +119,10 @@ def ease_lists(
     return _placed(columns, values, with_events, n), lost
 
 
-def nothing(interactions: Interactions) -> Neighbours:
+def nothing(interactions: Interactions) -> Lists:
     """Lists without any neighbour."""
     shape = (len(interactions.items), 1)
-    return Neighbours(np.zeros(shape, np.int32), np.zeros(shape, np.float32))
+    return Lists(np.zeros(shape, np.int32), np.zeros(shape, np.float32))
 
 
 def _matrix(interactions: Interactions, chosen: Int32, user_power: float) -> sparse.csr_matrix:
@@ -178,7 +191,7 @@ def _inverse(gram: Float32, ridge: np.float32) -> Float32:
     return inverse
 
 
-def step_lists(interactions: Interactions, c: TransitionsConfig) -> tuple[Neighbours, float]:
+def step_lists(interactions: Interactions, c: TransitionsConfig) -> tuple[Lists, float]:
     """Normalised directed steps, cut to short lists; empty without times.
 
     T[i, j] sums decay^(distance - 1) over users who took j at most `window` events after i.
@@ -189,7 +202,7 @@ def step_lists(interactions: Interactions, c: TransitionsConfig) -> tuple[Neighb
     columns: Int32 = np.zeros((n, keep), np.int32)
     values: Float32 = np.zeros((n, keep), np.float32)
     if interactions.times is None or not len(interactions):
-        return Neighbours(columns[:, :1], values[:, :1]), 0.0
+        return Lists(columns[:, :1], values[:, :1]), 0.0
     counted = _Steps.of(interactions, c)
     leaving, reaching = counted.sums()
     to = ((reaching + 1) ** -c.to_power).astype(np.float32)
@@ -207,7 +220,7 @@ def step_lists(interactions: Interactions, c: TransitionsConfig) -> tuple[Neighb
         filled = np.argsort(values == 0, axis=1, kind="stable")[:, :longest]
         columns = np.take_along_axis(columns, filled, axis=1)
         values = np.take_along_axis(values, filled, axis=1)
-    return Neighbours(columns, values), lost
+    return Lists(columns, values), lost
 
 
 @dataclass(frozen=True)
@@ -322,20 +335,19 @@ def _left_out(kept: Float32, total: float) -> float:
     return max(0.0, 1 - share)
 
 
-def _placed(columns: Int32, values: Float32, chosen: Int32, n: int) -> Neighbours:
+def _placed(columns: Int32, values: Float32, chosen: Int32, n: int) -> Lists:
     """Lists over the chosen items as lists over all n."""
     width = columns.shape[1]
     all_columns = np.zeros((n, width), np.int32)
     all_values = np.zeros((n, width), np.float32)
     all_columns[chosen] = chosen[columns]
     all_values[chosen] = values
-    return Neighbours(all_columns, all_values)
+    return Lists(all_columns, all_values)
 
 
 def _scale(lists: Neighbours, sample: list[Any], half_life: float) -> float:
     """The standard deviation of the lists' scores over a sample of users; 1 when all are 0."""
-    n = len(lists.columns)
-    spreads = [lists.spread(*newest(history, half_life), n) for history in sample]
+    spreads = [lists.spread(*newest(history, half_life)) for history in sample]
     deviation = float(np.std(np.stack(spreads))) if spreads else 0.0
     return deviation or 1.0
 
