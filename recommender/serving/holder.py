@@ -26,7 +26,7 @@ from recommender.serving.metrics import model_loads
 logger = logging.getLogger(__name__)
 
 NEIGHBOURS = 120
-REMEMBERED = 500  # courses whose neighbours are kept, 1 MB
+REMEMBERED = 200  # courses whose neighbours are kept, half a megabyte
 Near = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
