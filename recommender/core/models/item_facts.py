@@ -37,18 +37,17 @@ class ItemFacts:
 
     def columns(self, history: History) -> Float32:
         """[items, width]."""
-        found = np.empty((len(self.popularity), self.width), np.float32)
-        found[:, 0] = self.popularity
+        found = np.empty((self.width, len(self.popularity)), np.float32)
+        found[0] = self.popularity
         if len(self.moments):
             asked = self.asked_at(history)
             at = int(np.searchsorted(self.moments, asked, side="right")) - 1
-            found[:, 1:3] = self.lately[:, max(at, 0)].T
+            found[1:3] = self.lately[:, max(at, 0)]
             days = ((asked - self.first) / DAY_SECONDS).astype(np.float32)
-            past = days > 0
             logs = np.log(1 + np.abs(days)) / np.float32(5)  # about the scale of the others
-            found[:, 3] = np.where(past, logs, 0)
-            found[:, 4] = np.where(past, 0, logs)
-        return found
+            found[3] = np.where(days > 0, logs, 0)
+            found[4] = np.where(days > 0, 0, logs)
+        return found.T
 
     def asked_at(self, history: History) -> float:
         """When the history asks: as told, else at its last event, else at the newest moment."""

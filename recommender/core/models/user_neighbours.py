@@ -126,7 +126,7 @@ class _Neighbourhood(Model):
         """
         past = history.restricted(len(self.items))
         users, shares, newest = self._neighbours(history)
-        ends = np.cumsum(np.diff(self.pasts.starts)[users])
+        ends = np.cumsum(self.pasts.starts[users + 1] - self.pasts.starts[users])
         first = 0
         while first < len(users):
             full = (ends[first - 1] if first else 0) + TOGETHER
@@ -137,6 +137,24 @@ class _Neighbourhood(Model):
             yield some, events, owner, self._worth(past, events, owner, similar, newest[some])
             first = last
 
+    def _takers(self, past: History) -> tuple[Int32, Int64, Int32, Int64]:
+        """Who took the newest past items: their events, the items' places there, the users, and
+        the place of each event's user among them.
+
+        Several models of one stack look at the same pasts, so it is noted for all of them.
+        """
+        key = "takers", id(self.pasts.takers)  # alive as long as this model is
+        if key not in past.noted:
+            takers, events, owner = self.pasts.takers_of(past.rows[-NEWEST:])
+            there = np.zeros(self.pasts.n_users, np.bool_)
+            there[takers] = True
+            users = np.flatnonzero(there).astype(np.int32)
+            place = np.empty(self.pasts.n_users, np.int32)
+            place[users] = np.arange(len(users))
+            past.noted[key] = events, owner, users, place[takers].astype(np.int64)
+        found: tuple[Int32, Int64, Int32, Int64] = past.noted[key]
+        return found
+
     def _shares(self, past: History) -> tuple[Int32, Float32, Int32]:
         """Neighbours [k], what each past item adds to their similarity [k, history], and for
         each the event with the newest item that it shares.
@@ -145,22 +163,21 @@ class _Neighbourhood(Model):
         counted = past.weights * recency(past, half_life)
         counted[:-NEWEST] = 0
         rows = past.rows[-NEWEST:]
-        takers, events, owner = self.pasts.takers_of(rows)
+        events, owner, users, of = self._takers(past)
         each = (counted[-NEWEST:] * self.rarity[rows])[owner] * self.pasts.weights[events]
-        common = np.bincount(takers, minlength=self.pasts.n_users)
-        users = np.flatnonzero(common).astype(np.int32)
-        trust = self._trust(past, counted, users, common[users].astype(np.float32))
-        raw = np.bincount(takers, each, self.pasts.n_users)[users].astype(np.float32)
-        best = top_k(raw * trust, k)
-        best = best[raw[best] * trust[best] > 0]
+        trust = self._trust(past, counted, users, np.bincount(of).astype(np.float32))
+        similar = np.bincount(of, each, len(users)).astype(np.float32) * trust
+        best = top_k(similar, k)
+        best = best[similar[best] > 0]
+        place = np.full(len(users), -1)
+        place[best] = np.arange(len(best))
         users, trust = users[best], trust[best]
-        place = np.full(self.pasts.n_users, -1)
-        place[users] = np.arange(len(users))
-        near = place[takers] >= 0
-        cells = place[takers[near]] * len(past) + owner[near] + len(past) - len(rows)
+        near = np.flatnonzero(place[of] >= 0)
+        who = place[of[near]]
+        cells = who * len(past) + owner[near] + len(past) - len(rows)
         shares = np.bincount(cells, each[near], len(users) * len(past))
         newest = np.zeros(len(users), np.int32)
-        newest[place[takers[near]]] = events[near]  # oldest item first, so the newest stays
+        newest[who] = events[near]  # oldest item first, so the newest stays
         shared = shares.reshape(len(users), len(past)).astype(np.float32) * trust[:, None]
         if self.averaged:
             shared /= shared.sum() + np.float32(1e-9)
