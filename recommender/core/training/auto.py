@@ -16,7 +16,7 @@ from recommender.core.metrics import Held, mean_gain
 from recommender.core.models.base import Model
 from recommender.core.models.ensemble import Ensemble
 from recommender.core.models.stack import Stack
-from recommender.core.splits import Split, leave_last_out, random_share
+from recommender.core.splits import Split, leave_last_out, random_share, without
 from recommender.core.training.base import FitOptions, config_from
 from recommender.core.training.blending import (
     Board,
@@ -149,12 +149,15 @@ class _Auto:
             self.config.validation_users,
             self.options.seed,
         )
-        fits = Fits(split.train)  # forgotten before everything is fitted again
+        train = split.train
+        if not self.timed:  # who is not looked at is learned from whole, as when all is fitted
+            train = without(self.interactions, held)
+        fits = Fits(train)  # forgotten before everything is fitted again
         trials = [t for c in tried if (t := self._try(c, fits, held)) is not None]
         if not trials:
             return self._popular("every candidate failed")
         compared = board(
-            [t.stood for t in trials], split.train, held, item_facts(split.train), self.options.seed
+            [t.stood for t in trials], train, held, item_facts(train), self.options.seed
         )
         candidates_of = [trial.candidate for trial in trials]
         epochs = [trial.epochs for trial in trials]
