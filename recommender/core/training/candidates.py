@@ -93,7 +93,8 @@ def _variants(name: str, config: AutoConfig, *, timed: bool, small: bool, told: 
         sizes = {"factors": config.factors}
         if timed:
             return [sizes, sizes | {"half_life": 0.0}]
-        return [sizes | {"alpha": a, "regularization": r} for a, r in ((10, 30), (3, 30), (1, 10))]
+        some = [sizes | {"alpha": a, "regularization": r} for a, r in ((10, 30), (3, 30), (1, 10))]
+        return [*some, some[0] | {"factors": 2 * config.factors}]  # for many narrow tastes
     if name == "ease":
         ridges = (300.0, 30.0) if small else (300.0,)
         if not timed:
