@@ -372,7 +372,7 @@ def _filled_times(times: Float64 | None) -> Float64 | None:
     return np.where(unknown, np.min(taken[~unknown]) - 1, taken)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ItemTable:
     """What the catalogue says about the items, one entry per row of an IdMap."""
 

@@ -67,6 +67,16 @@ def global_time(interactions: Interactions, share: float = 0.2) -> Split:
     return replace(split, until=np.full(len(interactions.users), end))
 
 
+def without(interactions: Interactions, held: Held) -> Interactions:
+    """All but the held pairs."""
+    n = np.int64(len(interactions.items))
+    counts = [len(rows) for rows in held.item_rows]
+    users = np.repeat(np.array(held.user_rows, np.int64), counts)
+    items = np.concatenate([np.zeros(0, np.int64), *held.item_rows]).astype(np.int64)
+    pairs = interactions.user_rows * n + interactions.item_rows
+    return interactions.take(~np.isin(pairs, users * n + items))
+
+
 def _split(interactions: Interactions, held: NDArray[np.bool_]) -> Split:
     train = interactions.take(~held)
     users, items = interactions.user_rows[held], interactions.item_rows[held]

@@ -11,10 +11,11 @@ from recommender.core.data import History, IdMap
 from recommender.core.models.ials import IALS, IALSConfig
 from recommender.core.models.neighbours import PRIOR
 from recommender.core.training.base import FitOptions
+from recommender.core.training.content import item_features
 from recommender.core.training.ials import IALSTrainer
 from recommender.core.training.mf import side_by_side
 from recommender.core.training.registry import make_trainer
-from tests.recommender_core.conftest import FAST, events, two_tastes
+from tests.recommender_core.conftest import FAST, described, events, two_tastes
 
 HALF = 5e-4  # relative rounding of the stored weights (float16)
 
@@ -63,6 +64,48 @@ def dense(lists):
     for row, (first, last) in enumerate(itertools.pairwise(lists.starts.tolist())):
         full[row, lists.columns[first:last]] = lists.values[first:last]
     return full
+
+
+@pytest.mark.parametrize("users", [8, 60])  # fewer and more than the 20 items
+def test_a_ridge_by_the_takers_of_an_item_is_that_diagonal(users):
+    x = two_tastes(users)
+    matrix = np.zeros((len(x.users), len(x.items)))
+    matrix[x.user_rows, x.item_rows] = 1
+    takers = matrix.sum(axis=0)
+    assert len(set(takers.tolist())) > 1
+    precision = np.linalg.inv(matrix.T @ matrix + np.diag(2 * (takers / takers.mean()) ** 0.5))
+    wanted = -precision / np.diag(precision)
+    np.fill_diagonal(wanted, 0)
+    params = {"regularization": 2.0, "half_life": 0, "item_power": 0.5}
+    model = make_trainer("ease", params).fit(x, FitOptions())
+
+    scores = model.score_one(x.history(0)) - PRIOR * model.popularity
+    assert scores.tolist() == pytest.approx((matrix[0] @ wanted).tolist(), abs=6 * HALF)
+
+
+@pytest.mark.parametrize("users", [8, 60])
+def test_content_stands_beside_the_users_as_further_rows(users):
+    x = described(two_tastes(users))
+    matrix = np.zeros((len(x.users), len(x.items)))
+    matrix[x.user_rows, x.item_rows] = 1
+    features = item_features(x.table).astype(float)
+    rows = np.vstack([matrix, np.sqrt(3.0) * features.T])
+    takers = matrix.sum(axis=0)
+    precision = np.linalg.inv(rows.T @ rows + np.diag(2 * takers / takers.mean()))
+    wanted = -precision / np.diag(precision)
+    np.fill_diagonal(wanted, 0)
+    params = {"regularization": 2.0, "half_life": 0, "item_power": 1.0, "content": 3.0}
+    model = make_trainer("ease", params).fit(x, FitOptions())
+
+    scores = model.score_one(x.history(0)) - PRIOR * model.popularity
+    assert scores.tolist() == pytest.approx((matrix[0] @ wanted).tolist(), abs=6 * HALF)
+
+
+def test_content_of_an_item_without_any_is_that_of_its_users_alone():
+    x = two_tastes(60)
+    told, plain = (make_trainer("ease", {"content": c}).fit(x, FitOptions()) for c in (3.0, 0.0))
+
+    assert np.array_equal(told.score_one(x.history(0)), plain.score_one(x.history(0)))
 
 
 def test_cutting_to_short_lists_keeps_the_strongest_and_tells_the_loss():

@@ -11,7 +11,7 @@ from recommender.core.errors import BadParams, DatasetError
 from recommender.core.evaluation import evaluate
 from recommender.core.judging import gini, list_metrics, surprise
 from recommender.core.metrics import Held, gains
-from recommender.core.splits import Split, global_time, leave_last_out, random_share
+from recommender.core.splits import Split, global_time, leave_last_out, random_share, without
 from recommender.core.training.base import FitOptions
 from tests.recommender_core.conftest import events, two_tastes
 
@@ -83,6 +83,16 @@ def test_the_random_split_holds_a_fifth_of_each_user_and_repeats_with_its_seed()
     assert split.held != other.held
     for user, items in zip(split.held.user_rows, split.held.item_rows, strict=True):
         assert not set(items) & set(split.train.history(user).rows.tolist())
+
+
+def test_without_some_users_pairs_all_others_are_learned_from_whole():
+    x = events([("u", "a", None), ("u", "b", None), ("v", "a", None), ("v", "b", None),
+                ("w", "b", None)])  # fmt: skip
+    left = without(x, Held([1], [[1]]))  # v's b, and not that of u or w
+
+    pairs = set(zip(left.user_rows.tolist(), left.item_rows.tolist(), strict=True))
+    assert pairs == {(0, 0), (0, 1), (1, 0), (2, 1)}
+    assert len(without(x, Held())) == 5
 
 
 def test_the_split_by_time_lets_nothing_later_into_training():

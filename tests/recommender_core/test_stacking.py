@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from recommender.core.artifacts import load_artifact, save_artifact
-from recommender.core.data import History
+from recommender.core.data import History, ItemTable
 from recommender.core.models.stack import Mix, Stack
 from recommender.core.splits import leave_last_out
 from recommender.core.training.auto import fit_auto
 from recommender.core.training.base import FitOptions
 from recommender.core.training.blending import Board, board, greedy_weights, standings
-from recommender.core.training.candidates import AutoConfig
+from recommender.core.training.candidates import AutoConfig, candidates
 from recommender.core.training.fits import Fits
 from recommender.core.training.item_facts import item_facts
 from recommender.core.training.registry import make_trainer
 from recommender.core.training.stacking import Stacking, stack_weights
 from recommender.recipes import make_again, recipe_of
-from tests.recommender_core.conftest import events, two_tastes
+from tests.recommender_core.conftest import described, events, two_tastes
 
 DAY = 86_400.0
 
@@ -226,6 +226,24 @@ def test_too_few_users_are_blended_but_not_stacked():
 
     assert "stack" not in fitted.chosen["candidates"]
     assert "blend" in fitted.chosen["candidates"]
+
+
+def test_without_times_a_stack_keeps_eight_members_and_the_heaviest():
+    many = AutoConfig(candidates=("popular", "ials", "user_knn", "item_knn", "ease"))
+    chosen = fit_auto(two_tastes(200, timed=False), many).chosen
+
+    assert chosen["kind"] == "stack"
+    assert len(chosen["candidates"]) == 12 + 2  # with the blend and the stack
+    assert len(chosen["weights"]) == 8  # more have 3 % or more
+    assert min(chosen["weights"].values()) > 0.06
+
+
+def test_content_is_tried_where_there_is_some_and_there_are_no_times():
+    plain, timed = two_tastes(30, timed=False), described(two_tastes(30))
+    blank = replace(plain, table=ItemTable(titles=[""] * 20, texts=[""] * 20))
+    for x, wanted in ((described(plain), 2), (plain, 0), (blank, 0), (timed, 0)):
+        tried, _ = candidates(AutoConfig(), x, {})
+        assert sum("content" in candidate.params for candidate in tried) == wanted
 
 
 @pytest.mark.parametrize("name", ["ease", "item_knn"])

@@ -80,13 +80,19 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class EaseConfig:
-    """Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data"."""
+    """Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data".
+
+    A ridge that grows with an item's users is the dropout of Steck 2020; what the catalogue says
+    as further rows of the matrix is the collective EASE of Jeunen, Van Balen, Goethals 2020.
+    """
 
     regularization: float = 300.0
     neighbours: int = 0  # a list; 0: 128, or more where the catalogue is small
     half_life: float = 10.0  # events; 0 or a history without times: all count the same
     max_items: int = 20_000  # the most popular; the closed form needs a square of them
     user_power: float = 0.0  # a user counts 1 / length^this an event: 1, and all weigh the same
+    item_power: float = 0.0  # an item's ridge grows with its users^this; at the mean it is the same
+    content: float = 0.0  # one user counts 1, full agreement of a block of content this
 
 
 @dataclass(frozen=True)

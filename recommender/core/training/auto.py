@@ -16,7 +16,7 @@ from recommender.core.metrics import Held, mean_gain
 from recommender.core.models.base import Model
 from recommender.core.models.ensemble import Ensemble
 from recommender.core.models.stack import Stack
-from recommender.core.splits import Split, leave_last_out, random_share
+from recommender.core.splits import Split, leave_last_out, random_share, without
 from recommender.core.training.base import FitOptions, config_from
 from recommender.core.training.blending import (
     Board,
@@ -42,6 +42,7 @@ ENOUGH_USERS = 5  # below this many validation users nothing can be chosen
 ENOUGH_TO_STACK = 150  # and below this many a stack learns nothing but noise
 FOLDS = 4  # of the users: what is learned from some is judged on the others
 LEAST_SHARE = 0.03  # a lighter member of a blend costs more than it gives
+MOST_MEMBERS = 8  # of a stack without times; six did as well on MARS-EN and ML-100K
 STEPS = 100  # progress units per fit
 VALIDATED = (("hr", 10), ("ndcg", 10), ("recall", 20))
 BLEND, STACK = "blend", "stack"
@@ -149,12 +150,15 @@ class _Auto:
             self.config.validation_users,
             self.options.seed,
         )
-        fits = Fits(split.train)  # forgotten before everything is fitted again
+        train = split.train
+        if not self.timed:  # who is not looked at is learned from whole, as when all is fitted
+            train = without(self.interactions, held)
+        fits = Fits(train)  # forgotten before everything is fitted again
         trials = [t for c in tried if (t := self._try(c, fits, held)) is not None]
         if not trials:
             return self._popular("every candidate failed")
         compared = board(
-            [t.stood for t in trials], split.train, held, item_facts(split.train), self.options.seed
+            [t.stood for t in trials], train, held, item_facts(train), self.options.seed
         )
         candidates_of = [trial.candidate for trial in trials]
         epochs = [trial.epochs for trial in trials]
@@ -245,7 +249,10 @@ class _Auto:
         if kind == STACK:
             stacking = Stacking.of(compared)
             parts = stacking.parts(stack_weights(stacking, everybody))
-            kept = np.flatnonzero(parts >= min(LEAST_SHARE, parts.max()))
+            least = min(LEAST_SHARE, parts.max())
+            if not self.timed:  # a worker keeps every member's arrays resident
+                least = max(least, np.sort(parts)[-MOST_MEMBERS:][0])
+            kept = np.flatnonzero(parts >= least)
             stacking = Stacking.of(compared.of_models(kept))
             mix = stacking.mix(stack_weights(stacking, everybody))
         elif kind == BLEND:

@@ -8,6 +8,7 @@ from typing import Any
 
 from recommender.core.data import Interactions
 from recommender.core.models.tower import TowerConfig
+from recommender.core.training.content import features_of
 
 SMALL_CATALOGUE = 4000  # items up to which a closed form takes seconds
 LEAST_EPOCHS = 3  # fewer leave a network no chance
@@ -60,7 +61,9 @@ def candidates(
             left -= epochs * each
             variants = [{"epochs": epochs, "factors": config.factors, "patience": 2}]
         else:
-            variants = _variants(name, config, timed=timed, small=n <= SMALL_CATALOGUE)
+            small = n <= SMALL_CATALOGUE
+            told = not timed and small and _described(interactions)
+            variants = _variants(name, config, timed=timed, small=small, told=told)
         found += [
             Candidate(name, params, name if not at else f"{name} {at + 1}")
             for at, params in enumerate(variants)
@@ -75,22 +78,28 @@ def epoch_work(interactions: Interactions, factors: int) -> float:
     return 3 * 2 * len(interactions) * compared * factors / 1e9
 
 
-def _variants(name: str, config: AutoConfig, *, timed: bool, small: bool) -> Variants:
+def _described(interactions: Interactions) -> bool:
+    """Whether the catalogue tells the items apart."""
+    return interactions.table is not None and features_of(interactions.table) is not None
+
+
+def _variants(name: str, config: AutoConfig, *, timed: bool, small: bool, told: bool) -> Variants:
     """Parameters to try, the defaults first.
 
     Sparse data want less regularization, data without times less alpha; a short memory and a
-    long one tell a stack different things.
+    long one tell a stack different things. Where a user took little, texts tell most.
     """
     if name == "ials":
         sizes = {"factors": config.factors}
         if timed:
             return [sizes, sizes | {"half_life": 0.0}]
-        return [sizes | {"alpha": a, "regularization": r} for a, r in ((10, 30), (3, 30), (1, 10))]
+        some = [sizes | {"alpha": a, "regularization": r} for a, r in ((10, 30), (3, 30), (1, 10))]
+        return [*some, some[0] | {"factors": 2 * config.factors}]  # for many narrow tastes
     if name == "ease":
         ridges = (300.0, 30.0) if small else (300.0,)
         if not timed:
             plain = [{"regularization": r} for r in ((*ridges, 1000.0) if small else ridges)]
-            return [*plain, {"regularization": 100.0, "user_power": 0.5}]
+            return [*plain, EVEN, *(TOLD if told else ())]
         return [{"regularization": r, "half_life": h} for r in ridges for h in (10.0, 3.0)]
     if name == "transitions":
         blends = [{"regularization": r} for r in ((300.0, 30.0) if small else (300.0,))]
@@ -102,5 +111,10 @@ def _variants(name: str, config: AutoConfig, *, timed: bool, small: bool) -> Var
     return [{}]
 
 
+EVEN = {"regularization": 300.0, "user_power": 0.5, "item_power": 0.5}
+TOLD = (
+    EVEN | {"content": 1.0},
+    {"regularization": 100.0, "user_power": 0.5, "item_power": 0.25, "content": 3.0},
+)
 SHORT_STEPS = {"step_share": 1.0, "window": 3, "step_half_life": 1.0}
 LONG_STEPS = {"step_share": 1.0, "window": 20, "decay": 0.9, "step_half_life": 6.0}

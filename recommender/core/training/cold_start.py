@@ -11,7 +11,7 @@ from scipy import sparse
 from recommender.core.data import Float32, IdMap, Interactions
 from recommender.core.models.base import Model
 from recommender.core.models.cold_start import ColdStart
-from recommender.core.training.content import item_features
+from recommender.core.training.content import features_of
 from recommender.core.training.popular import popularity
 
 RIDGE = 20.0  # best of 3 and 20 on MARS-EN with other hidden items than the test hides
@@ -25,7 +25,9 @@ def cold_started(model: Model, interactions: Interactions) -> Model:
     """`model` for cold items and labelled users too; `model` itself where there are none."""
     counts = interactions.item_counts
     warm, cold = np.flatnonzero(counts > 0), np.flatnonzero(counts == 0)
-    features = item_features(interactions.table) if len(cold) and len(warm) else None
+    table, features = interactions.table, None
+    if table is not None and len(cold) and len(warm):
+        features = features_of(table)
     names = _labels(interactions)
     if features is None and not names:
         return model

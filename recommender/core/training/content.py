@@ -17,6 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from recommender.core.data import Float32, ItemTable
+from recommender.core.training.once import once_per_data
 
 TITLE_TIMES = 3  # a word of the title counts as often
 MOST_CHARACTERS = 20_000  # of one text
@@ -104,6 +105,12 @@ def item_features(
     """[items, width]: all blocks side by side, each as heavy as the others; None without any."""
     blocks = item_blocks(table, encoders)
     return np.hstack(list(blocks.values())) if blocks else None
+
+
+@once_per_data
+def features_of(table: ItemTable) -> Float32 | None:
+    """`item_features`, read once per table: long texts take seconds."""
+    return item_features(table)
 
 
 def terms(text: str) -> list[str]:

@@ -22,6 +22,7 @@ from recommender.core.models.neighbours import (
     newest,
 )
 from recommender.core.training.base import FitOptions
+from recommender.core.training.content import features_of
 from recommender.core.training.once import once_per_data
 from recommender.core.training.popular import popularity
 
@@ -48,7 +49,7 @@ class EaseTrainer:
     def fit(self, interactions: Interactions, options: FitOptions) -> Model:
         """Exact weights; `facts` tell what cutting to short lists lost."""
         c = self.config
-        told = c.regularization, c.neighbours, c.max_items, c.user_power
+        told = c.regularization, c.neighbours, c.max_items, c.user_power, c.item_power, c.content
         weights, lost = ease_lists(interactions, *told)
         options.tell(1, 1)
         return Ease(
@@ -97,6 +98,8 @@ def ease_lists(
     keep: int,
     max_items: int,
     user_power: float = 0.0,
+    item_power: float = 0.0,
+    content: float = 0.0,
 ) -> tuple[Lists, float]:
     """EASE weights B with zero diagonal, cut to the `keep` largest |B| of each row.
 
@@ -108,15 +111,30 @@ def ease_lists(
     chosen = np.sort(np.argsort(-interactions.item_counts, kind="stable")[:max_items])
     with_events = chosen[interactions.item_counts[chosen] > 0].astype(np.int32)
     matrix = _matrix(interactions, with_events, user_power)
-    weights = _precision(matrix, np.float32(max(regularization, 1e-3)))
-    scale = -np.diag(weights).copy()
+    # a ridge of its own for each item is one ridge for all after a change of the items' scale
+    size = _sizes(interactions.item_counts[with_events], item_power)
+    if item_power:
+        matrix = matrix.multiply(size).tocsr()
+    told = None
+    if content and interactions.table is not None:
+        features = features_of(interactions.table)
+        if features is not None:
+            told = features[with_events] * (size[:, None] * np.float32(np.sqrt(content)))
+    weights = _precision(matrix, np.float32(max(regularization, 1e-3)), told)
+    scale = -np.diag(weights) * size
     for rows in _spans(len(weights), LINES):
-        weights[rows] /= scale
+        weights[rows] /= scale / size[rows, None]
         if not np.isfinite(weights[rows]).all():
             raise TrainingDiverged("ease: weights are not finite; raise the regularization")
     np.fill_diagonal(weights, 0)
     columns, values, lost = _cut(weights, keep)
     return _placed(columns, values, with_events, n), lost
+
+
+def _sizes(counts: NDArray[np.int64], power: float) -> Float32:
+    """[items], counts^(-power / 2), 1 for an item of the mean count."""
+    shares = counts / max(float(counts.sum()) / max(len(counts), 1), 1e-9)
+    return (shares ** (-power / 2)).astype(np.float32)
 
 
 def nothing(interactions: Interactions) -> Lists:
@@ -160,9 +178,17 @@ def _product(left: Any, right: Any) -> Float32:
     return found
 
 
-def _precision(matrix: Any, ridge: np.float32) -> Float32:
-    """(XᵀX + ridge I)⁻¹ for the sparse X [users, items], by the smaller of its two sides."""
+def _precision(matrix: Any, ridge: np.float32, told: Float32 | None = None) -> Float32:
+    """(XᵀX + ridge I)⁻¹ for the sparse X [users, items], by the smaller of its two sides.
+
+    With the features `told` [items, width] of the items F Fᵀ is added.
+    """
     users, n = matrix.shape
+    if told is not None:
+        gram = _product(matrix.T, matrix)
+        for rows in _spans(n, LINES):
+            gram[rows] += told[rows] @ told.T
+        return _inverse(gram, ridge)
     if users < n:  # Woodbury
         inner = _inverse(_product(matrix, matrix.T), ridge)
         inverse: Float32 = -(matrix.T @ np.ascontiguousarray((matrix.T @ inner).T)) / ridge
