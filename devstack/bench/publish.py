@@ -16,9 +16,9 @@ import django
 MEMBERS: tuple[tuple[str, dict[str, object]], ...] = (
     ("popular", {}),
     ("ials", {"iterations": 5}),
-    ("session_knn", {}),
-    ("session_knn", {"half_life": 6.0, "step_half_life": 12.0}),
+    ("ials", {"iterations": 5, "half_life": 0.0}),
     ("ease", {}),
+    ("ease", {"half_life": 3.0}),
     ("transitions", {}),
     ("transitions", {"step_share": 1.0, "window": 20, "decay": 0.9, "step_half_life": 6.0}),
     ("history_tower", {}),

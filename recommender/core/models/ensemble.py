@@ -99,4 +99,5 @@ def deviation_of(scores: Float32, centred: Float32) -> float:
     if not len(scores):
         return 0.0
     deviation = math.sqrt(float(np.vecdot(centred, centred)) / len(scores))
-    return deviation if deviation > 1e-6 * float(np.abs(scores).max()) else 0.0
+    # where all are equal, the first is as large as any; where not, it is no more than a hint
+    return deviation if deviation > 1e-6 * abs(float(scores[0])) else 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -34,8 +35,13 @@ class Mix:
     def weights(self, history_length: int) -> tuple[Float64, Float64, Float64]:
         """Straight and curved ones of the members, and those of the facts."""
         line = np.array([1.0, float(length_basis(np.array([history_length]), self.lengths)[0])])
-        facts = np.array(self.facts)
-        return line @ np.array(self.straight), line @ np.array(self.curved), line @ facts
+        straight, curved, facts = self._arrays
+        return line @ straight, line @ curved, line @ facts
+
+    @cached_property
+    def _arrays(self) -> tuple[Float64, Float64, Float64]:
+        """[2, members], twice, and [2, columns of the facts]."""
+        return np.array(self.straight), np.array(self.curved), np.array(self.facts)
 
 
 def length_basis(
