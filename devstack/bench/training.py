@@ -42,7 +42,10 @@ def in_turn(
     found: dict[str, list[Told]] = {model: [] for model in models}
     for _ in range(rounds):
         for model in models:
-            found[model].append(apart(model, source, *options))
+            told = apart(model, source, *options)
+            found[model].append(told)
+            cost = f"{told['fit_cpu']:.1f} CPU s, {told['fit_mb']:.0f} MB"
+            print(f"· {Path(source).name}: {model} {cost}", file=sys.stderr, flush=True)
     return found
 
 
