@@ -54,6 +54,11 @@ def run(place: Ground, *, rounds: int = 3, seconds: float = 8) -> list[Line]:
             floors.append(checked(port, files.floor, seconds=seconds))
             start = sum(one.requests for one in feeds)
             feeds.append(checked(port, files.feed, seconds=seconds, start=start))
+    by_model, every = place.execute(
+        "SELECT count(*) FILTER (WHERE model_version <> ''), count(*) FROM recommender_feedrequest"
+    )[0]
+    if 2 * by_model < every:  # popular lists cost half as much
+        raise BenchFailed(f"only {by_model} of {every} feeds were ranked by the model")
     pairs = zip(feeds, floors, strict=True)
     ratios = [feed.per_second / floor.per_second for feed, floor in pairs]
     return [
