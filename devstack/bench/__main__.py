@@ -33,11 +33,11 @@ QUICK = Size(1_000, 5_000, 60_000, 1000)
 
 
 def sections(
-    server: str, state: Path, *, quick: bool, full: bool = False
+    server: str, state: Path, *, quick: bool, full: bool = False, rounds: int = 3
 ) -> dict[str, Callable[[], list[Line]]]:
     """What can be measured, by name; nothing is made before a section is called."""
     size = QUICK if quick else FULL
-    rounds, seconds = (1, 2.0) if quick else (3, 8.0)
+    rounds, seconds = (1, 2.0) if quick else (rounds, 8.0)
     name = "kpay_bench_quick" if quick else "kpay_bench"
     return {
         "feed": lambda: feed.run(shop(server, state, size, name), rounds=rounds, seconds=seconds),
@@ -75,6 +75,7 @@ def main() -> int:
         action="store_true",
         help="also what takes long: how all of it grows with size, the full softmax",
     )
+    parser.add_argument("--rounds", type=int, default=3, help="medians of so many (3)")
     parser.add_argument("--json", type=Path, help="write the lines to this file too")
     told = parser.parse_args()
     wanted = [part for part in told.only.split(",") if part] or list(SECTIONS)
@@ -89,7 +90,9 @@ def main() -> int:
     state.mkdir(parents=True, exist_ok=True)
     try:
         with database(os.environ) as server:
-            doors = sections(server, state, quick=told.quick, full=told.full)
+            doors = sections(
+                server, state, quick=told.quick, full=told.full, rounds=max(told.rounds, 1)
+            )
             unknown = [name for name in wanted if name not in doors]
             if unknown:
                 parser.error(f"no section {', '.join(unknown)}; known: {', '.join(doors)}")
