@@ -1,4 +1,4 @@
-"""A category that a learner took out of the portrait stays out, whatever operators call it later."""
+"""A category that a learner took out of the portrait stays out, however it is called later."""
 
 import pytest
 
