@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from kernel import clock
 from recommender import core, gate
+from recommender import run_words as stages
 from recommender.blocks import with_blocks
 from recommender.config import cleaning_config, matrix_config, spark_place
 from recommender.core.artifacts import load_artifact, load_manifest, save_artifact
@@ -33,6 +34,7 @@ from recommender.core.preparing import MATRIX, without_matrix
 from recommender.core.splits import Split
 from recommender.core.storing import load_columns, store_columns
 from recommender.core.training.base import FitOptions
+from recommender.core.training.candidates import EARLY_STOPPED
 from recommender.dataset import snapshot, sources_of, told_of
 from recommender.errors import GateRefused, LeaseLost
 from recommender.heartbeat import Heartbeat
@@ -77,6 +79,7 @@ def training_run(run_id: int) -> str:
         return ""
     run = TrainingRun.objects.get(pk=run_id)
     beat = Heartbeat(run_id, lease)
+    beat.go_on(run.curves, run.progress)
     try:
         with beat, threadpool_limits(settings.KPAY.train_threads):
             torch.set_num_threads(settings.KPAY.train_threads)
@@ -140,22 +143,23 @@ class _Training:
             self.run_row.resumes_id,
             keep=set(waiting.values_list("resumes_id", flat=True)),
         )
-        self.beat.go_on(self.run_row.curves)
-        self.beat.stage(_("读取数据"), 0.0, 0.05)
+        self.beat.stage(stages.READ, 0.0, 0.05)
         interactions = self._snapshot()
         if not len(interactions):
             raise NothingToLearn(_("没有可用于训练的行为数据。"))
         split = held_out(interactions, self.run_row.seed)
         places = judged_users(split, self.run_row.seed)
-        self.beat.stage(_("训练与选择模型"), 0.05, 0.55)
+        # a network is fitted once to learn its epochs, and once more on all of the training part
+        twice = self.run_row.model_name in EARLY_STOPPED
+        self.beat.stage(stages.CHOOSE, 0.05, 0.55, fits=2 if twice else 1)
         made = self._made(split)
-        self.beat.stage(_("评估"), 0.55, 0.62)
+        self.beat.stage(stages.MEASURE, 0.55, 0.62)
         sources = sources_of(split.train.users, [split.held.user_rows[n] for n in places])
         metrics = measure(made.model, split, places, self.beat.alive, sources)
         rivals = self._rivals(made, metrics, split, places, sources)
-        self.beat.stage(_("用全部数据训练"), 0.75, 0.95)
+        self.beat.stage(stages.FINAL, 0.75, 0.95)
         final = self._fit("final", lambda told: make_again(made.recipe, interactions, told))
-        self.beat.stage(_("检查与上线"), 0.95, 1.0)
+        self.beat.stage(stages.CHECK, 0.95, 1.0)
         self._judge_and_publish(root, final, made, interactions, metrics, rivals, places)
 
     def _snapshot(self) -> Interactions:
@@ -169,6 +173,8 @@ class _Training:
             interactions = load_columns(kept, Interactions)
             cleaning = row.cleaning
         except ArtifactError:
+            if row.resumes_id:
+                self.beat.begin_anew()
             interactions, cleaned = snapshot(row.params.get(MATRIX))
             interactions = with_blocks(interactions)
             cleaning = cleaned.as_json()
@@ -205,6 +211,7 @@ class _Training:
         made = self._fit(
             "choose", lambda told: make(self.run_row.model_name, params, split.train, told)
         )
+        self._note()  # its curves, since they are drawn no more once the choice is stored
         plain = {"recipe": as_plain(made.recipe), "chosen": as_plain(made.chosen)}
         save_artifact(made.model, folder, plain)
         return made
@@ -229,13 +236,13 @@ class _Training:
             found = measure(rival, split, places, self.beat.alive, sources)
             return found | {"p95_ms": serving_facts(rival, split.train)["p95_ms"]}
 
-        self.beat.stage(_("评估基线"), 0.62, 0.68)
+        self.beat.stage(stages.BASELINES, 0.62, 0.68, fits=4)  # and their measuring
         popular, knn = judged("popular", POPULAR), judged("item_knn", ITEM_KNN)
         self._note(
             metrics=as_plain(metrics), popular_metrics=as_plain(popular), knn_metrics=as_plain(knn)
         )
         recipe = serving_recipe()
-        self.beat.stage(_("评估线上模型"), 0.68, 0.75)
+        self.beat.stage(stages.SERVING, 0.68, 0.75, fits=2)
         if recipe is None:
             return Rivals(popular, knn, {})
         if recipe == as_plain(made.recipe):
@@ -255,7 +262,8 @@ class _Training:
         return fit(
             FitOptions(
                 seed=self.run_row.seed,
-                on_progress=self.beat.progressed,
+                on_progress=lambda done, total, _metrics: self.beat.alive(done, total),
+                on_curves=self.beat.drawn,
                 should_stop=lambda: self.beat.lost,
                 checkpoint_dir=self.work / "checkpoints" / name,
                 spark=spark_place(),

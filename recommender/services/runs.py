@@ -129,6 +129,7 @@ def _succeed(dead: TrainingRun) -> None:
         cleaning=dead.cleaning,
         lineage=dead.lineage,
         curves=dead.curves,
+        progress=dead.progress,
         resumes=dead,
         attempt=dead.attempt + 1,
     )

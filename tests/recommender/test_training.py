@@ -253,7 +253,8 @@ def test_the_heartbeat_writes_progress_and_notices_a_lost_lease(shop):
     noticed = threading.Event()
     with Heartbeat(run.pk, lease, every=0.05) as beat:
         beat.stage("训练", 0.2, 0.6)
-        beat.progressed(1, 2, {"loss": 0.5})
+        beat.alive(1, 2)
+        beat.drawn("", True, {"loss": [0.5]})
         for _ in range(100):
             run.refresh_from_db()
             if run.progress:
