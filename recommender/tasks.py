@@ -48,7 +48,10 @@ def queue_training(
     requested_by_id: int | None = None,
     publish: str = TrainingRun.Publish.PROMOTE,
 ) -> TrainingRun:
-    """A queued run; the worker of queue `train` is woken by the task's name after commit."""
+    """A queued run; the worker of queue `train` is woken by the task's name after commit.
+
+    InvalidInput for a model or parameters that no training takes.
+    """
     return training_queue(
         model=model,
         params=params,

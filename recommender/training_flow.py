@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import torch
 from django.conf import settings
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from kernel import clock
@@ -57,12 +57,15 @@ from recommender.publishing import (
     work_discard,
 )
 from recommender.recipes import Made, Recipe, make, make_again
+from recommender.run_errors import error_columns
 from recommender.services.runs import run_close, run_report, run_start
 from recommender.services.versions import Candidate, version_publish, versions_prune
-from recommender.words import error_sentence
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+NO_DATA = gettext_noop("没有可用于训练的行为数据。")
 
 
 class NothingToLearn(CoreError):
@@ -90,11 +93,11 @@ def training_run(run_id: int) -> str:
     except GateRefused:
         run_close(run_id=run_id, lease=lease, status=TrainingRun.Status.REJECTED, progress=1)
     except TrainingDiverged as why:
-        _failed(run_id, lease, beat, error_sentence(why), TrainingRun.Status.DIVERGED)
+        _failed(run_id, lease, beat, why, TrainingRun.Status.DIVERGED)
     except CoreError as why:
-        _failed(run_id, lease, beat, error_sentence(why))
+        _failed(run_id, lease, beat, why)
     except Exception as why:
-        _failed(run_id, lease, beat, f"{type(why).__name__}: {why}")
+        _failed(run_id, lease, beat, why)
         raise
     # only a killed worker leaves its work behind, for the run that takes it up
     work_discard(Path(settings.KPAY.model_dir), run_id)
@@ -105,13 +108,13 @@ def _failed(
     run_id: int,
     lease: uuid.UUID,
     beat: Heartbeat,
-    why: str,
+    why: Exception,
     status: TrainingRun.Status = TrainingRun.Status.FAILED,
 ) -> None:
     """Close without a model, unless the run was taken away meanwhile."""
     if beat.lost:
         return
-    run_close(run_id=run_id, lease=lease, status=status, error=why[:2000])
+    run_close(run_id=run_id, lease=lease, status=status, **error_columns(why))
     work_discard(Path(settings.KPAY.model_dir), run_id)
 
 
@@ -146,7 +149,7 @@ class _Training:
         self.beat.stage(stages.READ, 0.0, 0.05)
         interactions = self._snapshot()
         if not len(interactions):
-            raise NothingToLearn(_("没有可用于训练的行为数据。"))
+            raise NothingToLearn(NO_DATA)
         split = held_out(interactions, self.run_row.seed)
         places = judged_users(split, self.run_row.seed)
         # a network is fitted once to learn its epochs, and once more on all of the training part

@@ -13,10 +13,12 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
 from kernel.admin import ReadOnlyAdmin
+from recommender import gate, run_words
 from recommender.admin.confirming import confirmed, may_promote
 from recommender.admin.figures import METRICS, figure, lines_of, metric_words
 from recommender.curves import curves_svg
 from recommender.models import TrainingRun
+from recommender.run_errors import error_said
 from recommender.tasks import queue_training
 from recommender.words import cleaning_lines, lineage_lines, model_named
 
@@ -46,9 +48,9 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     search_fields = ("=id", "version", "reason")
     list_select_related = ("requested_by",)
     actions_list = ("train_now", "train_shadow")
-    readonly_fields = ("comparison", "checks", "charts", "cleaned", "came_from")
+    readonly_fields = ("comparison", "checks", "charts", "cleaned", "came_from", "doing", "why")
     fieldsets = (
-        (None, {"fields": ("status", "named", "stage", "percent", "version", "error")}),
+        (None, {"fields": ("status", "named", "doing", "percent", "version", "why")}),
         (_("评估"), {"fields": ("comparison", "checks")}),
         (_("曲线"), {"fields": ("charts",)}),
         (_("数据"), {"fields": ("n_users", "n_items", "n_interactions", "cleaned")}),
@@ -78,6 +80,14 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     @admin.display(description=_("模型"), ordering="model_name")
     def named(self, run: TrainingRun) -> str:
         return model_named(run.model_name)
+
+    @admin.display(description=_("阶段"))
+    def doing(self, run: TrainingRun) -> str:
+        return run_words.said(run.stage)
+
+    @admin.display(description=_("错误"))
+    def why(self, run: TrainingRun) -> str:
+        return error_said(run)
 
     @admin.display(description=_("进度"), ordering="progress")
     def percent(self, run: TrainingRun) -> str:
@@ -132,7 +142,7 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
 
     @admin.display(description=_("上线检查"))
     def checks(self, run: TrainingRun) -> SafeString:
-        rows = [("✓" if check["passed"] else "✗", check["text"]) for check in run.gate]
+        rows = [("✓" if check["passed"] else "✗", gate.sentence(check)) for check in run.gate]
         return format_html_join("", "<div>{} {}</div>", rows)
 
     @admin.display(description=_("训练曲线"))
