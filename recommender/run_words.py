@@ -18,6 +18,9 @@ SERVING = _("评估线上模型")
 FINAL = _("用全部数据训练")
 CHECK = _("检查与上线")
 
+BY_COMMAND = _("命令行")  # why a run was asked for, where nobody said it
+DAILY = _("每日定时训练")
+
 SECOND_FITS = {CHOOSE: AGAIN}  # what a fit without validation is called during a stage
 
 

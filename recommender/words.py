@@ -7,7 +7,6 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from recommender import run_words
 from recommender.core.errors import CoreError
 
 
@@ -48,7 +47,7 @@ def curve_named(name: str) -> str:
     if model not in model_words():
         stage, model = told, ""
     figures = {"loss": _("损失"), "ndcg@10": _("验证 NDCG@10"), "recall@20": _("验证召回率@20")}
-    named = (run_words.said(stage), model_named(model), figures.get(figure, figure))
+    named = (_(stage) if stage else "", model_named(model), figures.get(figure, figure))
     return " ".join(part for part in named if part)
 
 

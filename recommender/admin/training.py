@@ -48,7 +48,16 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     search_fields = ("=id", "version", "reason")
     list_select_related = ("requested_by",)
     actions_list = ("train_now", "train_shadow")
-    readonly_fields = ("comparison", "checks", "charts", "cleaned", "came_from", "doing", "why")
+    readonly_fields = (
+        "comparison",
+        "checks",
+        "charts",
+        "cleaned",
+        "came_from",
+        "doing",
+        "why",
+        "asked_for",
+    )
     fieldsets = (
         (None, {"fields": ("status", "named", "doing", "percent", "version", "why")}),
         (_("评估"), {"fields": ("comparison", "checks")}),
@@ -60,7 +69,7 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
             {
                 "fields": (
                     "trigger",
-                    "reason",
+                    "asked_for",
                     "requested_by",
                     "publish",
                     "resumes",
@@ -84,6 +93,10 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     @admin.display(description=_("阶段"))
     def doing(self, run: TrainingRun) -> str:
         return run_words.said(run.stage)
+
+    @admin.display(description=_("原因"))
+    def asked_for(self, run: TrainingRun) -> str:
+        return run_words.said(run.reason)
 
     @admin.display(description=_("错误"))
     def why(self, run: TrainingRun) -> str:

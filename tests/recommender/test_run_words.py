@@ -130,6 +130,7 @@ def test_the_page_of_a_run_speaks_the_readers_language(operator):
     run = TrainingRun.objects.create(
         status="failed",
         stage=run_words.MEASURE,
+        reason=run_words.DAILY,
         gate=verdict(),
         curves={f"{run_words.CHOOSE} sasrec loss": [[0, 2.0], [1, 1.0]]},
         **error_columns(BadParams("x")),
@@ -141,10 +142,11 @@ def test_the_page_of_a_run_speaks_the_readers_language(operator):
         "评估",
         "✓ 得分有区分度",
         "参数有误：x",
+        "每日定时训练",
         "训练与选择模型 序列注意力 sasrec 损失",
     ):
         assert said in native
-    for said in ("得分有区分度", "参数有误", "训练与选择模型", "热门榜 0.2000"):
+    for said in ("每日定时训练", "得分有区分度", "参数有误", "训练与选择模型", "热门榜 0.2000"):
         assert said not in told
     assert "Wrong parameters: x" in told
 

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from tqdm import tqdm
 
 from kernel.errors import DomainError
-from recommender import gate
+from recommender import gate, run_words
 from recommender.models import TrainingRun
 from recommender.run_errors import error_said
 from recommender.run_words import said
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         publish = TrainingRun.Publish.SHADOW if options["shadow"] else TrainingRun.Publish.PROMOTE
         try:
             run = queue_training(
-                model=options["model"], params=params, reason=_("命令行"), publish=publish
+                model=options["model"], params=params, reason=run_words.BY_COMMAND, publish=publish
             )
         except DomainError as refused:
             raise CommandError(str(refused.message)) from refused
