@@ -6,7 +6,16 @@ import sys
 from contextlib import ExitStack
 
 # Commands that never touch the database (contract section 1).
-WITHOUT_DATABASE = {"evaluate", "recommend", "help", "version", "--version", "--help"}
+WITHOUT_DATABASE = {"evaluate", "recommend", "help", "version", "--version"}
+HELP = {"-h", "--help"}
+
+
+def needs_database(arguments: list[str]) -> bool:
+    """Whether this command line does more than print, or than work on files."""
+    if not arguments or arguments[0] in WITHOUT_DATABASE:
+        return False
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    return not HELP.intersection(own)
 
 
 def main() -> None:
@@ -14,11 +23,13 @@ def main() -> None:
     from django.core.management import execute_from_command_line  # noqa: PLC0415
 
     with ExitStack() as stack:
-        command = sys.argv[1] if len(sys.argv) > 1 else "help"
-        if command not in WITHOUT_DATABASE and not os.environ.get("DATABASE_URL", "").strip():
-            from devstack.postgres import EmbeddedPostgres  # noqa: PLC0415
+        if needs_database(sys.argv[1:]) and not os.environ.get("DATABASE_URL", "").strip():
+            from devstack.postgres import EmbeddedPostgres, PostgresFailed  # noqa: PLC0415
 
-            stack.enter_context(EmbeddedPostgres.default())
+            try:
+                stack.enter_context(EmbeddedPostgres.default())
+            except PostgresFailed as why:
+                sys.exit(f"kpay: {why}")
         execute_from_command_line(sys.argv)
 
 

@@ -72,8 +72,10 @@ class EmbeddedPostgres:
     @classmethod
     def default(cls) -> Self:
         """The project's own server: `.kpay/postgres`, port KPAY_PG_PORT (54329)."""
-        port = int(os.environ.get("KPAY_PG_PORT", "") or DEFAULT_PORT)
-        return cls(_state_dir() / "postgres", port)
+        told = os.environ.get("KPAY_PG_PORT", "").strip() or str(DEFAULT_PORT)
+        if not (told.isascii() and told.isdigit() and 0 < int(told) < 65_536):
+            raise PostgresFailed(f"KPAY_PG_PORT must be a port between 1 and 65535, not {told!r}.")
+        return cls(_state_dir() / "postgres", int(told))
 
     @property
     def url(self) -> str:
@@ -87,9 +89,12 @@ class EmbeddedPostgres:
             # Shared while this process lives; whoever gets it exclusively is the last one.
             self._users = (self.folder / "users.lock").open("w")
             fcntl.flock(self._users, fcntl.LOCK_SH)
+            running = self.running()
+            if not running:
+                self._refuse_taken_port()  # before a new cluster is made for nothing
             if not (self.data / "PG_VERSION").exists():
                 self._initdb()
-            if not self.running():
+            if not running:
                 self._start()
             self._make_database()
         return self
@@ -160,11 +165,14 @@ class EmbeddedPostgres:
             os.chown(fresh / "kpay.conf", self.account.pw_uid, self.account.pw_gid)
         fresh.rename(self.data)
 
-    def _start(self) -> None:
+    def _refuse_taken_port(self) -> None:
         if _answers(self.port):
             raise PostgresFailed(
                 f"Port {self.port} is taken by another program: stop it, or set KPAY_PG_PORT."
             )
+
+    def _start(self) -> None:
+        self._refuse_taken_port()
         pid = self._postmaster()
         if pid is not None and not _alive(pid):
             # Left by a killed server; its number may meanwhile belong to someone else.

@@ -51,12 +51,13 @@ WHERE c.status = 'published' ORDER BY c.id
 """  # noqa: S608  (names of our own tables)
 
 # What a learner waved off, or took out of the portrait with a tag or a category, says nothing.
+# A category is known by its key as well: operators rename categories, keys stay.
 UNSAID = f"""
 NOT EXISTS (
     SELECT 1 FROM {_table(CourseHide)} h WHERE h.user_id = e.user_id AND h.course_id = e.course_id)
 AND NOT EXISTS (
     SELECT 1 FROM {_table(TagDeletion)} d LEFT JOIN {_table(Category)} k ON k.id = c.category_id
-    WHERE d.user_id = e.user_id AND (d.tag = ANY(c.tag_names) OR d.tag = k.name))
+    WHERE d.user_id = e.user_id AND (d.tag = ANY(c.tag_names) OR d.tag IN (k.name, k.key)))
 """  # noqa: S608  (names of our own tables)
 
 # Interactions with what is on the shelf: reported ones, the server's facts, and last how much of

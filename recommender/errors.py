@@ -37,6 +37,29 @@ class NothingServes(Conflict):
     message = _("还没有可用的模型版本。")
 
 
+class NothingChanged(Conflict):
+    """What was asked for is so already; nothing was written."""
+
+    code = "nothing_changed"
+    message = _("没有任何改变。")
+
+
+class ServesNow(NothingChanged):
+    message = _("该版本已在线上，没有任何改变。")
+
+
+class ShadowNow(NothingChanged):
+    message = _("该版本已在影子对比中，没有任何改变。")
+
+
+class NoShadow(NothingChanged):
+    message = _("该版本不在影子对比中，没有任何改变。")
+
+
+class UnknownVersion(NotFound):
+    message = _("没有这个模型版本。")
+
+
 class UnknownRequest(NotFound):
     code = "not_found"
     message = _("推荐记录不存在。")

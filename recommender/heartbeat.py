@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import uuid
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from django.db import Error, connection
 
+from recommender.run_words import SECOND_FITS
 from recommender.services.runs import run_report
 
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 5.0
 MOST_POINTS = 400  # of one curve; longer ones are thinned
+Curve = list[list[float]]  # [epoch from 0, figure]
 
 
 class Heartbeat:
@@ -31,7 +35,8 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._beat, name="training-heartbeat", daemon=True)
         self._stage, self._low, self._high, self._at = "", 0.0, 0.0, 0.0
-        self._curves: dict[str, list[list[float]]] = {}
+        self._fits, self._fit, self._share = 1, 0, 0.0
+        self._curves: dict[str, Curve] = {}
         self.lost = False
 
     def __enter__(self) -> Heartbeat:
@@ -49,29 +54,52 @@ class Heartbeat:
         if not self.lost:
             run_report(run_id=self._run_id, lease=self._lease, **self.told())
 
-    def go_on(self, curves: dict[str, list[list[float]]]) -> None:
-        """Keep the curves of the run that this one takes up; new points follow theirs."""
+    def go_on(self, curves: Mapping[str, Curve], progress: float) -> None:
+        """Begin with what the run that this one takes up had reached."""
         with self._lock:
             self._curves = {name: [list(point) for point in p] for name, p in curves.items()}
+            self._at = progress
 
-    def stage(self, name: str, low: float, high: float) -> None:
-        """What is done now, and the part of the bar it fills."""
+    def begin_anew(self) -> None:
+        """What was reached is lost: the work that it stood for is gone."""
         with self._lock:
-            self._stage, self._low, self._high, self._at = name, low, high, low
+            self._curves, self._at = {}, 0.0
+
+    def stage(self, name: str, low: float, high: float, fits: int = 1) -> None:
+        """What is done now, the part of the bar it fills, and how many fits share that part."""
+        with self._lock:
+            self._stage, self._low, self._high = name, low, high
+            self._fits, self._fit, self._share = fits, 0, 0.0
+            self._at = max(self._at, low)
 
     def alive(self, done: int, total: int) -> None:
+        """One report on the way. The bar never falls back: a fit that begins is the next one."""
+        share = min(done / max(total, 1), 1.0)
         with self._lock:
-            self._at = self._low + (self._high - self._low) * min(done / max(total, 1), 1.0)
+            if share < self._share:
+                self._fit = min(self._fit + 1, self._fits - 1)
+            self._share = share
+            within = (self._fit + share) / self._fits
+            self._at = max(self._at, self._low + (self._high - self._low) * within)
 
-    def progressed(self, done: int, total: int, metrics: dict[str, float]) -> None:
-        """One report of a trainer: moves the bar and adds a point to each curve."""
-        self.alive(done, total)
+    def drawn(self, model: str, validated: bool, curves: Mapping[str, Sequence[float]]) -> None:
+        """The curves of one fit as far as it has come, a figure for each of its epochs.
+
+        A model that was chosen is fitted a second time, without validation: a line of its own. A
+        fit that has to begin again does not take away what its line has shown already.
+        """
         with self._lock:
-            for name, value in metrics.items():
-                if isinstance(value, int | float) and value == value and abs(value) < 1e30:
-                    points = self._curves.setdefault(f"{self._stage} {name}", [])
-                    at = points[-1][0] + 1 if points else 0
-                    points.append([at, round(float(value), 6)])
+            stage = self._stage if validated else SECOND_FITS.get(self._stage, self._stage)
+            for figure, values in curves.items():
+                name = " ".join(part for part in (stage, model, figure) if part)
+                points: Curve = [
+                    [at, round(float(value), 6)]
+                    for at, value in enumerate(values)
+                    if math.isfinite(value) and abs(value) < 1e30
+                ]
+                known = self._curves.get(name)
+                if not known or (points and points[-1][0] >= known[-1][0]):
+                    self._curves[name] = points
 
     def told(self) -> dict[str, Any]:
         """Stage, progress and curves as the run's row holds them."""

@@ -34,7 +34,8 @@ SELECT user_id, course_id, type, value, at, muted, n FROM (
            extract(epoch FROM e.occurred_at)::float8 AS at,
            EXISTS (
                SELECT 1 FROM {_table(TagDeletion)} d
-               WHERE d.user_id = e.user_id AND (d.tag = ANY(c.tag_names) OR d.tag = k.name)
+               WHERE d.user_id = e.user_id
+                 AND (d.tag = ANY(c.tag_names) OR d.tag IN (k.name, k.key))
            ) AS muted,
            row_number() OVER (PARTITION BY e.user_id ORDER BY e.occurred_at DESC, e.id) AS n
     FROM {_table(Event)} e

@@ -44,19 +44,22 @@ class CategoryTree:
 
     below: dict[str, frozenset[int]]  # key or name -> its id and its descendants'
     names: dict[int, str]
+    keys: dict[int, str]
 
     def labels(
         self, interests: Iterable[str], scenes: Iterable[str], deleted: Collection[str]
     ) -> tuple[str, ...]:
         """The labels of one learner, in a fixed order; a deleted tag is none any more.
 
-        An interest that no category is called by stays as it was told.
+        A deleted category is none under a later name either. An interest that no category is
+        called by stays as it was told.
         """
         found: set[str] = set()
         for interest in interests:
             if interest not in deleted:
                 places = self.below.get(interest)
-                found.update([interest] if places is None else (self.names[n] for n in places))
+                kept = (n for n in places or () if self.keys[n] not in deleted)
+                found.update([interest] if places is None else (self.names[n] for n in kept))
         found.update(CHANNEL + scene for scene in scenes if scene)
         return tuple(sorted(found.difference(deleted)))
 
@@ -77,7 +80,11 @@ def read_tree() -> CategoryTree:
     for pk, key, name, _parent in rows:
         found[name] = found.get(name, frozenset()) | below(pk)
         found[key] = below(pk)
-    return CategoryTree(found, {pk: name for pk, _key, name, _parent in rows})
+    return CategoryTree(
+        found,
+        {pk: name for pk, _key, name, _parent in rows},
+        {pk: key for pk, key, _name, _parent in rows},
+    )
 
 
 def read_labels(user_ids: Sequence[int] | None = None) -> dict[int, tuple[str, ...]]:

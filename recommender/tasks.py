@@ -7,8 +7,8 @@ from typing import Any
 
 from celery import shared_task
 from celery.schedules import crontab
-from django.utils.translation import gettext as _
 
+from recommender import run_words
 from recommender.drift import drift_to_train
 from recommender.models import TrainingRun
 from recommender.scoring import shards_score
@@ -48,7 +48,10 @@ def queue_training(
     requested_by_id: int | None = None,
     publish: str = TrainingRun.Publish.PROMOTE,
 ) -> TrainingRun:
-    """A queued run; the worker of queue `train` is woken by the task's name after commit."""
+    """A queued run; the worker of queue `train` is woken by the task's name after commit.
+
+    InvalidInput for a model or parameters that no training takes.
+    """
     return training_queue(
         model=model,
         params=params,
@@ -66,7 +69,7 @@ def train_daily() -> None:
     schedulers are harmless.
     """
     if training_is_due(from_hour=FROM_HOUR):
-        training_queue(reason=_("每日定时训练"), trigger=TrainingRun.Trigger.SCHEDULE)
+        training_queue(reason=run_words.DAILY, trigger=TrainingRun.Trigger.SCHEDULE)
 
 
 @shared_task(name="recommender.train_on_drift", ignore_result=True)

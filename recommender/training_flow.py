@@ -17,11 +17,12 @@ from typing import Any, TypeVar
 
 import torch
 from django.conf import settings
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from kernel import clock
 from recommender import core, gate
+from recommender import run_words as stages
 from recommender.blocks import with_blocks
 from recommender.config import cleaning_config, matrix_config, spark_place
 from recommender.core.artifacts import load_artifact, load_manifest, save_artifact
@@ -33,6 +34,7 @@ from recommender.core.preparing import MATRIX, without_matrix
 from recommender.core.splits import Split
 from recommender.core.storing import load_columns, store_columns
 from recommender.core.training.base import FitOptions
+from recommender.core.training.candidates import EARLY_STOPPED
 from recommender.dataset import snapshot, sources_of, told_of
 from recommender.errors import GateRefused, LeaseLost
 from recommender.heartbeat import Heartbeat
@@ -55,12 +57,15 @@ from recommender.publishing import (
     work_discard,
 )
 from recommender.recipes import Made, Recipe, make, make_again
+from recommender.run_errors import error_columns
 from recommender.services.runs import run_close, run_report, run_start
 from recommender.services.versions import Candidate, version_publish, versions_prune
-from recommender.words import error_sentence
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+NO_DATA = gettext_noop("没有可用于训练的行为数据。")
 
 
 class NothingToLearn(CoreError):
@@ -77,6 +82,7 @@ def training_run(run_id: int) -> str:
         return ""
     run = TrainingRun.objects.get(pk=run_id)
     beat = Heartbeat(run_id, lease)
+    beat.go_on(run.curves, run.progress)
     try:
         with beat, threadpool_limits(settings.KPAY.train_threads):
             torch.set_num_threads(settings.KPAY.train_threads)
@@ -87,11 +93,11 @@ def training_run(run_id: int) -> str:
     except GateRefused:
         run_close(run_id=run_id, lease=lease, status=TrainingRun.Status.REJECTED, progress=1)
     except TrainingDiverged as why:
-        _failed(run_id, lease, beat, error_sentence(why), TrainingRun.Status.DIVERGED)
+        _failed(run_id, lease, beat, why, TrainingRun.Status.DIVERGED)
     except CoreError as why:
-        _failed(run_id, lease, beat, error_sentence(why))
+        _failed(run_id, lease, beat, why)
     except Exception as why:
-        _failed(run_id, lease, beat, f"{type(why).__name__}: {why}")
+        _failed(run_id, lease, beat, why)
         raise
     # only a killed worker leaves its work behind, for the run that takes it up
     work_discard(Path(settings.KPAY.model_dir), run_id)
@@ -102,13 +108,13 @@ def _failed(
     run_id: int,
     lease: uuid.UUID,
     beat: Heartbeat,
-    why: str,
+    why: Exception,
     status: TrainingRun.Status = TrainingRun.Status.FAILED,
 ) -> None:
     """Close without a model, unless the run was taken away meanwhile."""
     if beat.lost:
         return
-    run_close(run_id=run_id, lease=lease, status=status, error=why[:2000])
+    run_close(run_id=run_id, lease=lease, status=status, **error_columns(why))
     work_discard(Path(settings.KPAY.model_dir), run_id)
 
 
@@ -140,22 +146,23 @@ class _Training:
             self.run_row.resumes_id,
             keep=set(waiting.values_list("resumes_id", flat=True)),
         )
-        self.beat.go_on(self.run_row.curves)
-        self.beat.stage(_("读取数据"), 0.0, 0.05)
+        self.beat.stage(stages.READ, 0.0, 0.05)
         interactions = self._snapshot()
         if not len(interactions):
-            raise NothingToLearn(_("没有可用于训练的行为数据。"))
+            raise NothingToLearn(NO_DATA)
         split = held_out(interactions, self.run_row.seed)
         places = judged_users(split, self.run_row.seed)
-        self.beat.stage(_("训练与选择模型"), 0.05, 0.55)
+        # a network is fitted once to learn its epochs, and once more on all of the training part
+        twice = self.run_row.model_name in EARLY_STOPPED
+        self.beat.stage(stages.CHOOSE, 0.05, 0.55, fits=2 if twice else 1)
         made = self._made(split)
-        self.beat.stage(_("评估"), 0.55, 0.62)
+        self.beat.stage(stages.MEASURE, 0.55, 0.62)
         sources = sources_of(split.train.users, [split.held.user_rows[n] for n in places])
         metrics = measure(made.model, split, places, self.beat.alive, sources)
         rivals = self._rivals(made, metrics, split, places, sources)
-        self.beat.stage(_("用全部数据训练"), 0.75, 0.95)
+        self.beat.stage(stages.FINAL, 0.75, 0.95)
         final = self._fit("final", lambda told: make_again(made.recipe, interactions, told))
-        self.beat.stage(_("检查与上线"), 0.95, 1.0)
+        self.beat.stage(stages.CHECK, 0.95, 1.0)
         self._judge_and_publish(root, final, made, interactions, metrics, rivals, places)
 
     def _snapshot(self) -> Interactions:
@@ -169,6 +176,8 @@ class _Training:
             interactions = load_columns(kept, Interactions)
             cleaning = row.cleaning
         except ArtifactError:
+            if row.resumes_id:
+                self.beat.begin_anew()
             interactions, cleaned = snapshot(row.params.get(MATRIX))
             interactions = with_blocks(interactions)
             cleaning = cleaned.as_json()
@@ -205,6 +214,7 @@ class _Training:
         made = self._fit(
             "choose", lambda told: make(self.run_row.model_name, params, split.train, told)
         )
+        self._note()  # its curves, since they are drawn no more once the choice is stored
         plain = {"recipe": as_plain(made.recipe), "chosen": as_plain(made.chosen)}
         save_artifact(made.model, folder, plain)
         return made
@@ -229,13 +239,13 @@ class _Training:
             found = measure(rival, split, places, self.beat.alive, sources)
             return found | {"p95_ms": serving_facts(rival, split.train)["p95_ms"]}
 
-        self.beat.stage(_("评估基线"), 0.62, 0.68)
+        self.beat.stage(stages.BASELINES, 0.62, 0.68, fits=4)  # and their measuring
         popular, knn = judged("popular", POPULAR), judged("item_knn", ITEM_KNN)
         self._note(
             metrics=as_plain(metrics), popular_metrics=as_plain(popular), knn_metrics=as_plain(knn)
         )
         recipe = serving_recipe()
-        self.beat.stage(_("评估线上模型"), 0.68, 0.75)
+        self.beat.stage(stages.SERVING, 0.68, 0.75, fits=2)
         if recipe is None:
             return Rivals(popular, knn, {})
         if recipe == as_plain(made.recipe):
@@ -255,7 +265,8 @@ class _Training:
         return fit(
             FitOptions(
                 seed=self.run_row.seed,
-                on_progress=self.beat.progressed,
+                on_progress=lambda done, total, _metrics: self.beat.alive(done, total),
+                on_curves=self.beat.drawn,
                 should_stop=lambda: self.beat.lost,
                 checkpoint_dir=self.work / "checkpoints" / name,
                 spark=spark_place(),

@@ -41,10 +41,14 @@ def model_named(name: str) -> str:
 
 
 def curve_named(name: str) -> str:
-    """A curve is stored as its stage and the figure's short name."""
-    stage, blank, figure = name.rpartition(" ")
-    said = {"loss": _("损失"), "ndcg@10": _("验证 NDCG@10"), "recall@20": _("验证召回率@20")}
-    return f"{stage}{blank}{said.get(figure, figure)}"
+    """A curve is stored as its stage, the model's name and the figure's short name."""
+    told, _blank, figure = name.rpartition(" ")
+    stage, _blank, model = told.rpartition(" ")
+    if model not in model_words():
+        stage, model = told, ""
+    figures = {"loss": _("损失"), "ndcg@10": _("验证 NDCG@10"), "recall@20": _("验证召回率@20")}
+    named = (_(stage) if stage else "", model_named(model), figures.get(figure, figure))
+    return " ".join(part for part in named if part)
 
 
 def error_sentence(error: CoreError) -> str:

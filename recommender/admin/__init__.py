@@ -1,5 +1,5 @@
 """The recommender's pages for operators, by subject."""
 
-from recommender.admin import batches, feeds, training
+from recommender.admin import batches, feeds, training, versions
 
-__all__ = ["batches", "feeds", "training"]
+__all__ = ["batches", "feeds", "training", "versions"]

@@ -1,4 +1,4 @@
-"""What operators see and do: runs, their curves and lineage, versions, shadows."""
+"""What operators see and do: training runs, their curves and lineage."""
 
 from __future__ import annotations
 
@@ -13,45 +13,16 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
 from kernel.admin import ReadOnlyAdmin
+from recommender import gate, run_words
 from recommender.admin.confirming import confirmed, may_promote
+from recommender.admin.figures import METRICS, figure, lines_of, metric_words
 from recommender.curves import curves_svg
-from recommender.evaluation_page import words
-from recommender.models import ModelVersion, ServingPointer, ShadowComparison, TrainingRun
-from recommender.selectors import ShadowTotal, shadow_totals
-from recommender.services.versions import version_promote, version_roll_back, version_shadow
+from recommender.models import TrainingRun
+from recommender.run_errors import error_said
 from recommender.tasks import queue_training
-from recommender.words import cleaning_lines, lineage_lines, model_named, recipe_lines
-
-METRICS = ("hr@10", "ndcg@10", "mrr@10", "recall@20", "coverage@10", "p95_ms")
+from recommender.words import cleaning_lines, lineage_lines, model_named
 
 RUNS = "admin:recommender_trainingrun_changelist"
-VERSIONS = "admin:recommender_modelversion_changelist"
-
-
-def _moved(version: ModelVersion) -> str:
-    return gettext("线上模型已切换为 %(version)s。") % {"version": version.version}
-
-
-def _figure(metrics: dict[str, Any], name: str) -> str:
-    value = metrics.get(name)
-    if name.startswith("users") and value is not None:
-        return f"{value:.0f}"
-    return "—" if value is None else f"{value:.4f}"
-
-
-def metric_words(name: str) -> str:
-    """A figure's name for operators; of one imported data set with that set's name."""
-    kind, bracket, source = name.partition("[")
-    said = {
-        "p95_ms": gettext("打分毫秒（p95）"),
-        "distinct@10": gettext("不同的前十列表占比"),
-        "users": gettext("留出学员数"),
-    }.get(kind) or words(kind)
-    return (
-        gettext("%(said)s（%(source)s）") % {"said": said, "source": source[:-1]}
-        if bracket
-        else said
-    )
 
 
 @admin.register(TrainingRun)
@@ -77,9 +48,18 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     search_fields = ("=id", "version", "reason")
     list_select_related = ("requested_by",)
     actions_list = ("train_now", "train_shadow")
-    readonly_fields = ("comparison", "checks", "charts", "cleaned", "came_from")
+    readonly_fields = (
+        "comparison",
+        "checks",
+        "charts",
+        "cleaned",
+        "came_from",
+        "doing",
+        "why",
+        "asked_for",
+    )
     fieldsets = (
-        (None, {"fields": ("status", "named", "stage", "percent", "version", "error")}),
+        (None, {"fields": ("status", "named", "doing", "percent", "version", "why")}),
         (_("评估"), {"fields": ("comparison", "checks")}),
         (_("曲线"), {"fields": ("charts",)}),
         (_("数据"), {"fields": ("n_users", "n_items", "n_interactions", "cleaned")}),
@@ -89,7 +69,7 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
             {
                 "fields": (
                     "trigger",
-                    "reason",
+                    "asked_for",
                     "requested_by",
                     "publish",
                     "resumes",
@@ -110,33 +90,45 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
     def named(self, run: TrainingRun) -> str:
         return model_named(run.model_name)
 
+    @admin.display(description=_("阶段"))
+    def doing(self, run: TrainingRun) -> str:
+        return run_words.said(run.stage)
+
+    @admin.display(description=_("原因"))
+    def asked_for(self, run: TrainingRun) -> str:
+        return run_words.said(run.reason)
+
+    @admin.display(description=_("错误"))
+    def why(self, run: TrainingRun) -> str:
+        return error_said(run)
+
     @admin.display(description=_("进度"), ordering="progress")
     def percent(self, run: TrainingRun) -> str:
         return f"{run.progress:.0%}"
 
     @admin.display(description="NDCG@10")
     def ndcg(self, run: TrainingRun) -> str:
-        return _figure(run.metrics, "ndcg@10")
+        return figure(run.metrics, "ndcg@10")
 
     @admin.display(description=_("线上 NDCG@10"))
     def serving_ndcg(self, run: TrainingRun) -> str:
-        return _figure(run.baseline_metrics, "ndcg@10")
+        return figure(run.baseline_metrics, "ndcg@10")
 
     @admin.display(description=_("热门榜 NDCG@10"))
     def popular_ndcg(self, run: TrainingRun) -> str:
-        return _figure(run.popular_metrics, "ndcg@10")
+        return figure(run.popular_metrics, "ndcg@10")
 
     @admin.display(description=_("近邻 NDCG@10"))
     def knn_ndcg(self, run: TrainingRun) -> str:
-        return _figure(run.knn_metrics, "ndcg@10")
+        return figure(run.knn_metrics, "ndcg@10")
 
     @admin.display(description=_("清洗报告"))
     def cleaned(self, run: TrainingRun) -> SafeString:
-        return _lines(cleaning_lines(run.cleaning))
+        return lines_of(cleaning_lines(run.cleaning))
 
     @admin.display(description=_("数据与环境"))
     def came_from(self, run: TrainingRun) -> SafeString:
-        return _lines(lineage_lines(run.lineage))
+        return lines_of(lineage_lines(run.lineage))
 
     @admin.display(description=_("指标对比"))
     def comparison(self, run: TrainingRun) -> SafeString:
@@ -151,7 +143,7 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
         sources = [name for name in run.metrics if "[" in name]
         rows = [
             head,
-            *((metric_words(n), *(_figure(c, n) for c in columns)) for n in (*METRICS, *sources)),
+            *((metric_words(n), *(figure(c, n) for c in columns)) for n in (*METRICS, *sources)),
         ]
         cell = (
             '<div style="display:flex">'
@@ -163,7 +155,7 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
 
     @admin.display(description=_("上线检查"))
     def checks(self, run: TrainingRun) -> SafeString:
-        rows = [("✓" if check["passed"] else "✗", check["text"]) for check in run.gate]
+        rows = [("✓" if check["passed"] else "✗", gate.sentence(check)) for check in run.gate]
         return format_html_join("", "<div>{} {}</div>", rows)
 
     @admin.display(description=_("训练曲线"))
@@ -196,151 +188,3 @@ class TrainingRunAdmin(ReadOnlyAdmin[TrainingRun]):
 
     def has_train_permission(self, request: HttpRequest) -> bool:
         return may_promote(request)
-
-
-def shadow_table(totals: list[ShadowTotal]) -> SafeString | str:
-    """One line per serving version that the shadow was compared with."""
-    if not totals:
-        return "—"
-    line = gettext("对 {}：{} 位学员，NDCG@10 {} / {}，HR@10 {} / {}（影子 / 线上），前十重合 {}")
-    rows = (
-        (
-            total.against,
-            total.users,
-            f"{total.ndcg:.4f}",
-            f"{total.against_ndcg:.4f}",
-            f"{total.hit_rate:.4f}",
-            f"{total.against_hit_rate:.4f}",
-            f"{total.overlap:.0%}",
-        )
-        for total in totals
-    )
-    return format_html_join("", f"<div>{line}</div>", rows)
-
-
-def _lines(lines: list[str]) -> SafeString:
-    return format_html_join("", "<div>{}</div>", ((line,) for line in lines))
-
-
-@admin.register(ModelVersion)
-class ModelVersionAdmin(ReadOnlyAdmin[ModelVersion]):
-    list_display = (
-        "version",
-        "named",
-        "status",
-        "ndcg",
-        "hit_rate",
-        "created_at",
-        "promoted_at",
-        "shadowed_at",
-    )
-    list_filter = ("status", "name", "created_at")
-    search_fields = ("version", "name")
-    list_select_related = ("run",)
-    actions_detail = ("promote", "shadow", "unshadow")
-    readonly_fields = ("shadow_figures", "figures", "made_of", "named")
-    actions_list = ("roll_back",)
-    fieldsets = (
-        (None, {"fields": ("version", "named", "status", "run", "path")}),
-        (_("评估"), {"fields": ("figures", "shadow_figures")}),
-        (_("来历"), {"fields": ("made_of", "data_hash")}),
-        (_("过程"), {"fields": ("created_at", "promoted_at", "shadowed_at")}),
-    )
-
-    @admin.display(description=_("模型"), ordering="name")
-    def named(self, version: ModelVersion) -> str:
-        return model_named(version.name)
-
-    @admin.display(description=_("评估指标"))
-    def figures(self, version: ModelVersion) -> SafeString:
-        names = [n for n in (*METRICS, "distinct@10", "users") if n in version.metrics]
-        names += [n for n in version.metrics if "[" in n]
-        return _lines([f"{metric_words(n)}：{_figure(version.metrics, n)}" for n in names])
-
-    @admin.display(description=_("训练配方"))
-    def made_of(self, version: ModelVersion) -> SafeString:
-        return _lines(recipe_lines(version.recipe))
-
-    @admin.display(description="NDCG@10")
-    def ndcg(self, version: ModelVersion) -> str:
-        return _figure(version.metrics, "ndcg@10")
-
-    @admin.display(description="HR@10")
-    def hit_rate(self, version: ModelVersion) -> str:
-        return _figure(version.metrics, "hr@10")
-
-    @action(description=_("上线此版本"), url_path="promote", permissions=["promote"])  # type: ignore[untyped-decorator]
-    def promote(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        def act(reason: str) -> str:
-            return _moved(
-                version_promote(version_id=object_id, by_id=request.user.pk, reason=reason)
-            )
-
-        return confirmed(self, request, act, gettext("让所有服务进程改用此版本？"), VERSIONS)
-
-    @action(description=_("回退到上一版本"), url_path="roll-back", permissions=["promote"])  # type: ignore[untyped-decorator]
-    def roll_back(self, request: HttpRequest) -> HttpResponse:
-        def act(reason: str) -> str:
-            return _moved(version_roll_back(by_id=request.user.pk, reason=reason))
-
-        return confirmed(self, request, act, gettext("回退到上一个上线过的版本？"), VERSIONS)
-
-    @action(description=_("影子对比"), url_path="shadow", permissions=["promote"])  # type: ignore[untyped-decorator]
-    def shadow(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return self._shadow(
-            request, object_id, True, gettext("让此版本与线上模型对比打分？学员的推荐不变。")
-        )
-
-    @action(description=_("结束影子对比"), url_path="unshadow", permissions=["promote"])  # type: ignore[untyped-decorator]
-    def unshadow(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        return self._shadow(request, object_id, False, gettext("结束此版本的影子对比？"))
-
-    def _shadow(
-        self, request: HttpRequest, object_id: int, on: bool, question: str
-    ) -> HttpResponse:
-        def act(reason: str) -> str:
-            version = version_shadow(
-                version_id=object_id, on=on, by_id=request.user.pk, reason=reason
-            )
-            said = (
-                gettext("%(version)s 开始影子对比。")
-                if on
-                else gettext("%(version)s 的影子对比已结束。")
-            )
-            return said % {"version": version.version}
-
-        return confirmed(self, request, act, question, VERSIONS)
-
-    @admin.display(description=_("影子对比结果"))
-    def shadow_figures(self, version: ModelVersion) -> SafeString | str:
-        """Sums over all comparisons with each serving version, weighed by their learners."""
-        return shadow_table(shadow_totals(version))
-
-    def has_promote_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return may_promote(request)
-
-
-@admin.register(ServingPointer)
-class ServingPointerAdmin(ReadOnlyAdmin[ServingPointer]):
-    list_display = ("version", "moved_at", "moved_by", "reason")
-    list_select_related = ("version", "moved_by")
-
-
-@admin.register(ShadowComparison)
-class ShadowComparisonAdmin(ReadOnlyAdmin[ShadowComparison]):
-    list_display = (
-        "version",
-        "against",
-        "until",
-        "users",
-        "overlap",
-        "ndcg",
-        "against_ndcg",
-        "hit_rate",
-        "against_hit_rate",
-        "p95_ms",
-        "against_p95_ms",
-    )
-    list_filter = ("created_at",)
-    search_fields = ("version__version", "against__version")
-    list_select_related = ("version", "against")

@@ -93,6 +93,9 @@ class TrainingRun(models.Model):
     lineage = models.JSONField(_("来历"), default=dict, db_default=NOTHING, blank=True)
     version = models.CharField(_("产出版本"), max_length=64, blank=True)
     error = models.TextField(_("错误"), blank=True)
+    refusal = models.JSONField(
+        _("错误要素"), default=dict, db_default=NOTHING, blank=True, editable=False
+    )
     lease = models.UUIDField(_("租约"), null=True, blank=True, editable=False)
     created_at = models.DateTimeField(_("创建时间"), default=clock.now)
     woken_at = models.DateTimeField(_("上次唤起"), default=clock.now, editable=False)

@@ -14,10 +14,14 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as _
 
+from kernel.errors import InvalidInput
 from kernel.queue import send
+from recommender.core.errors import CoreError, UnknownModel
+from recommender.core.orders import check_order
 from recommender.models import TrainingRun
+from recommender.words import error_sentence
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +45,16 @@ def training_queue(
     publish: str = TrainingRun.Publish.PROMOTE,
     lineage: Mapping[str, Any] | None = None,
 ) -> TrainingRun:
-    """A queued run; a worker of queue `train` is woken after commit, by task name alone."""
+    """A queued run; a worker of queue `train` is woken after commit, by task name alone.
+
+    InvalidInput, and nothing queued, for a model or parameters that no training takes.
+    """
+    try:
+        check_order(model, params or {})
+    except CoreError as why:
+        field = "model" if isinstance(why, UnknownModel) else "params"
+        told = error_sentence(why)
+        raise InvalidInput(told, fields={field: [told]}) from why
     run = TrainingRun.objects.create(
         model_name=model,
         params=dict(params or {}),
@@ -105,7 +118,7 @@ def runs_sweep_dead() -> int:
         closed = silent.filter(pk=run.pk).update(
             status=Status.FAILED,
             finished_at=Now(),
-            error=_("训练进程中断：超过 60 秒没有心跳。"),
+            error=_("训练进程中断：超过 60 秒没有心跳。"),  # said in the reader's language later
         )
         if not closed:
             continue
@@ -129,6 +142,7 @@ def _succeed(dead: TrainingRun) -> None:
         cleaning=dead.cleaning,
         lineage=dead.lineage,
         curves=dead.curves,
+        progress=dead.progress,
         resumes=dead,
         attempt=dead.attempt + 1,
     )

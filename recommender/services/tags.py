@@ -16,8 +16,9 @@ LONGEST = 80
 def tag_delete(*, user_id: int, tag: str) -> None:
     """From the next feed and the next training on, this tag says nothing about the learner.
 
-    A category goes by its name and its key alike. Deleting twice changes nothing. NotFound for
-    a text that no tag can be.
+    A category goes by its name and its key alike, so a later name of it is deleted as well. The
+    categories below it stay: each is a tag of its own in the portrait, and is deleted there.
+    Deleting twice changes nothing. NotFound for a text that no tag can be.
     """
     if not tag or len(tag) > LONGEST or "\0" in tag:
         raise NotFound

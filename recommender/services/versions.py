@@ -12,7 +12,16 @@ from django.db import IntegrityError, transaction
 
 from kernel import clock
 from kernel.models import StaffAction
-from recommender.errors import ArtifactMissing, LeaseLost, NothingToRollBack, ServesAlready
+from recommender.errors import (
+    ArtifactMissing,
+    LeaseLost,
+    NoShadow,
+    NothingToRollBack,
+    ServesAlready,
+    ServesNow,
+    ShadowNow,
+    UnknownVersion,
+)
 from recommender.models import (
     BatchScore,
     ModelVersion,
@@ -75,8 +84,14 @@ def version_publish(
 
 @transaction.atomic
 def version_promote(*, version_id: int, by_id: int | None = None, reason: str = "") -> ModelVersion:
-    """Web workers serve this version from their next request on."""
-    version = ModelVersion.objects.get(pk=version_id)
+    """Web workers serve this version from their next request on.
+
+    ServesNow, and nothing written, for the version that serves already; ArtifactMissing without
+    files.
+    """
+    version = _version(version_id)
+    if version.status == Status.SERVING:
+        raise ServesNow
     if not version.path or not artifact_path(version.path).is_dir():
         raise ArtifactMissing(version=version.version)
     _point_at(version, by_id=by_id, reason=reason)
@@ -90,16 +105,20 @@ def version_shadow(
     """This version is compared with the serving one from now on, or no longer; feeds stay.
 
     One shadow at a time: an earlier one ends. ArtifactMissing without files,
-    ServesAlready for the version that serves.
+    ServesAlready for the version that serves, ShadowNow and NoShadow where nothing would change.
     """
-    version = ModelVersion.objects.get(pk=version_id)
+    version = _version(version_id)
     if on:
         if version.status == Status.SERVING:
             raise ServesAlready
+        if version.shadowed_at is not None:
+            raise ShadowNow
         if not version.path or not artifact_path(version.path).is_dir():
             raise ArtifactMissing(version=version.version)
         _shadow(version)
     else:
+        if version.shadowed_at is None:
+            raise NoShadow
         ModelVersion.objects.filter(pk=version.pk).update(shadowed_at=None)
         version.shadowed_at = None
     _noted(by_id, "recommender.shadow" if on else "recommender.unshadow", version, reason)
@@ -128,12 +147,26 @@ def _shadow(version: ModelVersion) -> None:
 @transaction.atomic
 def version_roll_back(*, by_id: int | None = None, reason: str = "") -> ModelVersion:
     """The version that served before the present one serves again."""
-    present = ServingPointer.objects.filter(pk=1).values_list("version_id", flat=True).first()
-    earlier = ModelVersion.objects.filter(promoted_at__isnull=False).exclude(path="")
-    before = None if present is None else earlier.filter(pk__lt=present).order_by("-pk").first()
+    before = version_before()
     if before is None:
         raise NothingToRollBack
     return version_promote(version_id=before.pk, by_id=by_id, reason=reason)
+
+
+def version_before() -> ModelVersion | None:
+    """What rolling back would serve; None when there is nothing to go back to."""
+    present = ServingPointer.objects.filter(pk=1).values_list("version_id", flat=True).first()
+    if present is None:
+        return None
+    earlier = ModelVersion.objects.filter(promoted_at__isnull=False).exclude(path="")
+    return earlier.filter(pk__lt=present).order_by("-pk").first()
+
+
+def _version(version_id: int) -> ModelVersion:
+    version = ModelVersion.objects.filter(pk=version_id).first()
+    if version is None:
+        raise UnknownVersion
+    return version
 
 
 def versions_prune(keep: int = KEPT) -> list[str]:

@@ -45,7 +45,8 @@ WITH recent AS MATERIALIZED (
     SELECT array_agg(tag::text) AS tags FROM {_table(TagDeletion)} WHERE user_id = %(user)s
 ), past AS (
     SELECT r.*, c.title, c.category_id, c.creator_id,
-           (SELECT c.tag_names::text[] && g.tags OR k.name = ANY(g.tags) FROM gone g) AS muted
+           (SELECT c.tag_names::text[] && g.tags OR k.name = ANY(g.tags) OR k.key = ANY(g.tags)
+            FROM gone g) AS muted
     FROM recent r
     JOIN {_table(Course)} c ON c.id = r.course_id
     LEFT JOIN {_table(Category)} k ON k.id = c.category_id

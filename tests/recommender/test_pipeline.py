@@ -104,7 +104,9 @@ def test_a_training_that_diverges_ends_in_a_state_of_its_own(shop, model_dir, ra
     run = trained("history_tower", learning_rate=rate, epochs=30, patience=30)
 
     assert run.status == "diverged"
-    assert "loss" in run.error
+    assert "loss" in str(run.refusal["said"])
+    assert run.error.startswith("训练发散：")
+    assert "learning_rate" in run.error
     assert ServingPointer.objects.get().version.version == good.version
     assert {p.name for p in model_dir.iterdir()} == {good.version}
 
@@ -130,7 +132,9 @@ def test_the_run_tells_what_it_came_from(shop):
 def test_a_wrong_matrix_fails_by_name(shop):
     shop.crowd()
 
-    run = trained("ease", matrix={"alfa": 1})
+    run = TrainingRun.objects.create(model_name="ease", params={"matrix": {"alfa": 1}})
+    training_run(run.pk)
+    run.refresh_from_db()
 
     assert (run.status, "alfa" in run.error) == ("failed", True)
 

@@ -112,6 +112,11 @@ def test_the_same_model_again_passes(shop):
     assert ModelVersion.objects.get(version=first.version).status == "retired"
 
 
+def ordered_elsewhere(model, **params) -> TrainingRun:
+    """Queued by another release, which knew this model or these parameters."""
+    return TrainingRun.objects.create(model_name=model, params=params)
+
+
 @pytest.mark.parametrize(
     ("model", "params", "said"),
     [("no_such", {}, "no_such"), ("ials", {"factorz": 3}, "factorz")],
@@ -120,7 +125,9 @@ def test_a_wrong_order_ends_as_failed_and_the_next_run_works(shop, model, params
     shop.crowd()
     good = trained("ease")
 
-    run = trained(model, **params)
+    run = ordered_elsewhere(model, **params)
+    training_run(run.pk)
+    run.refresh_from_db()
 
     assert run.status == "failed"
     assert said in run.error
@@ -253,7 +260,8 @@ def test_the_heartbeat_writes_progress_and_notices_a_lost_lease(shop):
     noticed = threading.Event()
     with Heartbeat(run.pk, lease, every=0.05) as beat:
         beat.stage("训练", 0.2, 0.6)
-        beat.progressed(1, 2, {"loss": 0.5})
+        beat.alive(1, 2)
+        beat.drawn("", True, {"loss": [0.5]})
         for _ in range(100):
             run.refresh_from_db()
             if run.progress:

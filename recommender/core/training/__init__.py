@@ -1,4 +1,6 @@
-"""Trainers. Only workers and offline commands import this package."""
+"""Trainers. Only workers and offline commands import this package, `candidates` excepted: what
+`auto` takes is checked where a training is asked for.
+"""
 
 import os
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -15,6 +15,8 @@ from recommender.core.models.base import Model
 from recommender.core.places import SparkPlace
 
 OnProgress = Callable[[int, int, dict[str, float]], None]
+Curves = Mapping[str, Sequence[float]]  # a figure of each epoch, from the first on
+OnCurves = Callable[[str, bool, Curves], None]
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class FitOptions:
     now: float | None = None  # Unix seconds for decay; the newest event where None
     held: Held | None = None  # validation for early stopping, not part of the interactions
     on_progress: OnProgress | None = None
+    on_curves: OnCurves | None = None
     should_stop: Callable[[], bool] | None = None
     checkpoint_dir: Path | None = None  # neural trainers resume from here
     spark: SparkPlace = SparkPlace()  # where trainers for a cluster find it
@@ -36,6 +39,15 @@ class FitOptions:
             self.on_progress(done, total, metrics or {})
         if self.should_stop is not None and self.should_stop():
             raise TrainingStopped("training was stopped by its caller")
+
+    def draw(self, name: str, curves: Curves) -> None:
+        """Report all epochs of one fit so far, those before a resumption too.
+
+        The listener is told whether validation watches, which tells a model's choosing fit from
+        its second one.
+        """
+        if self.on_curves is not None:
+            self.on_curves(name, self.held is not None, curves)
 
 
 class Trainer(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +26,16 @@ class Resumable(Protocol):
     rng: np.random.Generator
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How far a fit has come."""
+
+    done: int = 0
+    best: dict[str, Any] = field(default_factory=dict)  # of the best epoch so far
+    best_at: dict[str, Tensor] = field(default_factory=dict)  # its parameters
+    curves: dict[str, list[float]] = field(default_factory=dict)  # a figure of each epoch
+
+
 class Checkpoint:
     """One file in `folder`, written after each epoch; nothing at all without a folder.
 
@@ -35,8 +46,8 @@ class Checkpoint:
         self.path = None if folder is None else Path(folder) / FILE
         self.key = key
 
-    def load(self, fitting: Resumable) -> tuple[int, dict[str, Any], dict[str, Tensor]] | None:
-        """Put `fitting` back where it stood: (epochs done, best so far, best parameters)."""
+    def load(self, fitting: Resumable) -> Standing | None:
+        """Put `fitting` back where it stood; None where no checkpoint of it is."""
         if self.path is None or not self.path.is_file():
             return None
         with safe_open(self.path, framework="pt") as file:
@@ -58,22 +69,30 @@ class Checkpoint:
             }
         fitting.generator.set_state(tensors["generator"])
         fitting.rng.bit_generator.state = told["rng"]
-        best = {n.removeprefix("best."): t for n, t in tensors.items() if n.startswith("best.")}
-        return int(told["done"]), told["best"], best
+        best_at = {n.removeprefix("best."): t for n, t in tensors.items() if n.startswith("best.")}
+        curves = {
+            n.removeprefix("curve."): t.tolist()
+            for n, t in tensors.items()
+            if n.startswith("curve.")
+        }
+        return Standing(int(told["done"]), told["best"], best_at, curves)
 
-    def store(
-        self, fitting: Resumable, done: int, best: dict[str, Any], best_at: dict[str, Tensor]
-    ) -> None:
-        """Write the state after epoch `done`; the old file stays until the new one is whole."""
+    def store(self, fitting: Resumable, standing: Standing) -> None:
+        """Write the state after an epoch; the old file stays until the new one is whole.
+
+        The curves are part of it, so a fit that goes on knows every epoch that it builds on.
+        """
         if self.path is None:
             return
         tensors = {f"now.{n}": p.detach().cpu().clone() for n, p in fitting.parameters.items()}
-        tensors |= {f"best.{n}": p.cpu().clone() for n, p in best_at.items()}
+        tensors |= {f"best.{n}": p.cpu().clone() for n, p in standing.best_at.items()}
+        for name, values in standing.curves.items():
+            tensors[f"curve.{name}"] = torch.tensor(values, dtype=torch.float64)
         tensors["generator"] = fitting.generator.get_state()
         for n, parameter in enumerate(_ordered(fitting.optimizer)):
             for name, value in fitting.optimizer.state[parameter].items():
                 tensors[f"optimizer.{n}.{name}"] = value.detach().cpu().clone()
-        told = {"key": self.key, "done": done, "best": best}
+        told = {"key": self.key, "done": standing.done, "best": standing.best}
         told["rng"] = fitting.rng.bit_generator.state
         self.path.parent.mkdir(parents=True, exist_ok=True)
         half_done = self.path.with_suffix(".part")

@@ -18,7 +18,7 @@ from recommender.core.data import Interactions
 from recommender.core.errors import TrainingDiverged
 from recommender.core.models.base import Model, Params
 from recommender.core.training.base import FitOptions
-from recommender.core.training.checkpoint import Checkpoint
+from recommender.core.training.checkpoint import Checkpoint, Standing
 from recommender.core.training.validating import Validation
 
 M = TypeVar("M", bound=Model)
@@ -117,7 +117,11 @@ def _fitted(
     checkpoint = Checkpoint(
         options.checkpoint_dir, hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
     )
-    done, best, best_at = checkpoint.load(fitting) or (0, {}, fitting.tensors())
+    stood = checkpoint.load(fitting) or Standing(best_at=fitting.tensors())
+    done, best, best_at, curves = stood.done, stood.best, stood.best_at, stood.curves
+    name = fitting.model({}).name
+    if curves:
+        options.draw(name, curves)
     validation = None
     if options.held:
         validation = Validation(interactions, options.held, options.seed)
@@ -136,7 +140,11 @@ def _fitted(
         if not best or value > best["value"]:
             best = {"value": value, "epoch": done, "loss": loss, "first": first}
             best_at = fitting.tensors()
-        checkpoint.store(fitting, done, best, best_at)
+        for figure, one in metrics.items():
+            before = curves.get(figure, [math.nan] * (done - 1))  # of an older release's file
+            curves[figure] = [*before, one]
+        checkpoint.store(fitting, Standing(done, best, best_at, curves))
+        options.draw(name, curves)
         options.tell(done, epochs, metrics)
     with torch.no_grad():
         for name, parameter in fitting.parameters.items():

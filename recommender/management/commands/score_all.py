@@ -21,15 +21,28 @@ POLL_SECONDS = 0.5
 
 
 class Command(BaseCommand):
-    help = "Score all learners in shards; a batch that was interrupted goes on."
-
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--k", type=int, default=20, help="courses a learner")
-        parser.add_argument("--shard-users", type=int, default=SHARD_USERS)
-        parser.add_argument("--here", action="store_true", help="score in this process as well")
-        parser.add_argument("--wait", action="store_true", help="follow the batch to its end")
-        parser.add_argument("--timeout", type=float, default=6 * 3600)
-        parser.add_argument("--out", type=Path, metavar="FILE.csv", help="all lists; waits")
+        parser.description = _("用线上模型分片为所有学员打分；中断的批次会接着进行")
+        parser.add_argument("--k", type=int, default=20, help=_("每位学员的课程数"))
+        parser.add_argument(
+            "--shard-users",
+            type=int,
+            default=SHARD_USERS,
+            metavar="N",
+            help=_("每个分片的学员数"),
+        )
+        parser.add_argument("--here", action="store_true", help=_("本进程也参与打分"))
+        parser.add_argument("--wait", action="store_true", help=_("跟踪批次直到结束"))
+        parser.add_argument(
+            "--timeout",
+            type=float,
+            default=6 * 3600,
+            metavar="SECONDS",
+            help=_("--wait 最多等待的秒数"),
+        )
+        parser.add_argument(
+            "--out", type=Path, metavar="FILE.csv", help=_("把所有列表写入文件（会等到结束）")
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["k"] <= 1000 or options["shard_users"] < 1:

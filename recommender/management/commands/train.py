@@ -11,7 +11,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 from tqdm import tqdm
 
+from kernel.errors import DomainError
+from recommender import gate, run_words
 from recommender.models import TrainingRun
+from recommender.run_errors import error_said
+from recommender.run_words import said
 from recommender.selectors import run_following
 from recommender.tasks import queue_training
 from recommender.words import cleaning_lines
@@ -24,25 +28,31 @@ SHOWN = ("hr@10", "ndcg@10", "mrr@10", "recall@20", "coverage@10")
 
 
 class Command(BaseCommand):
-    help = "Queue the training task; with --wait follow it and print how it compares."
-
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--model", default="auto", help="a model's name, or auto")
-        parser.add_argument("--params", default="{}", help="the model's parameters as JSON")
+        parser.description = _("把训练任务排入队列；加 --wait 则跟踪到结束，并打印与线上模型的对比")
+        parser.add_argument("--model", default="auto", help=_("模型的名字，或 auto"))
         parser.add_argument(
-            "--shadow", action="store_true", help="publish beside the serving model, not for it"
+            "--params", default="{}", metavar="JSON", help=_("模型参数，一个 JSON 对象")
         )
-        parser.add_argument("--wait", action="store_true", help="follow the run to its end")
+        parser.add_argument("--shadow", action="store_true", help=_("作为影子发布，不替换线上模型"))
+        parser.add_argument("--wait", action="store_true", help=_("跟踪任务直到结束"))
         parser.add_argument(
-            "--timeout", type=float, default=6 * 3600, help="seconds that --wait waits at most"
+            "--timeout",
+            type=float,
+            default=6 * 3600,
+            metavar="SECONDS",
+            help=_("--wait 最多等待的秒数"),
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         params = _params(options["params"])
         publish = TrainingRun.Publish.SHADOW if options["shadow"] else TrainingRun.Publish.PROMOTE
-        run = queue_training(
-            model=options["model"], params=params, reason=_("命令行"), publish=publish
-        )
+        try:
+            run = queue_training(
+                model=options["model"], params=params, reason=run_words.BY_COMMAND, publish=publish
+            )
+        except DomainError as refused:
+            raise CommandError(str(refused.message)) from refused
         self.stdout.write(_("训练任务 #%(run)s 已排队。") % {"run": run.pk})
         if not options["wait"]:
             return
@@ -56,7 +66,7 @@ class Command(BaseCommand):
         if run.status not in GOOD:
             raise CommandError(
                 _("训练任务 #%(run)s %(status)s：%(why)s")
-                % {"run": run.pk, "status": run.get_status_display(), "why": _why(run)}
+                % {"run": run.pk, "status": run.get_status_display(), "why": why_not(run)}
             )
 
     def _follow(self, run: TrainingRun, timeout: float) -> TrainingRun:
@@ -72,11 +82,11 @@ class Command(BaseCommand):
                     self.stdout.write(_("仍在排队：请确认 train 队列的 worker 正在运行。"))
                 time.sleep(POLL_SECONDS)
                 run = run_following(run.pk)
-                bar.set_description(str(run.stage))
+                bar.set_description(said(run.stage))
                 bar.update(max(0, int(100 * run.progress) - bar.n))
                 if bar.disable and time.monotonic() - told > TELL_SECONDS:  # no terminal
                     told = time.monotonic()
-                    self.stdout.write(f"{run.progress:4.0%} {run.stage}")
+                    self.stdout.write(f"{run.progress:4.0%} {said(run.stage)}")
                     self.stdout.flush()
         return run
 
@@ -104,7 +114,7 @@ class Command(BaseCommand):
             )
         for check in run.gate:
             mark = "√" if check["passed"] else "×"
-            self.stdout.write(f"  {mark} {check['text']}")
+            self.stdout.write(f"  {mark} {gate.sentence(check)}")
         if run.status == TrainingRun.Status.SUCCEEDED:
             self.stdout.write(_("已上线：%(version)s") % {"version": run.version})
         elif run.status == TrainingRun.Status.SHADOWED:
@@ -116,13 +126,14 @@ class Command(BaseCommand):
 def _params(text: str) -> dict[str, Any]:
     try:
         params = json.loads(text)
-    except ValueError as why:
-        raise CommandError(f"--params is not JSON: {why}") from why
+    except (ValueError, RecursionError) as why:
+        raise CommandError(_("--params 不是合法的 JSON：%(why)s") % {"why": why}) from why
     if not isinstance(params, dict):
-        raise CommandError("--params must be a JSON object")
+        raise CommandError(_("--params 必须是一个 JSON 对象"))
     return params
 
 
-def _why(run: TrainingRun) -> str:
-    refused = [check["text"] for check in run.gate if not check["passed"]]
-    return run.error or "；".join(refused) or "-"
+def why_not(run: TrainingRun) -> str:
+    """Why a run ended without a model that serves."""
+    refused = [gate.sentence(check) for check in run.gate if not check["passed"]]
+    return error_said(run) or "；".join(refused) or "-"
