@@ -42,7 +42,10 @@ class Preparation:
     def cleaned(
         self, train: Interactions, until: Float64 | None = None
     ) -> tuple[Interactions, CleaningReport | None]:
-        """`train` after the cleaning of its own events up to `until` [users], where wanted."""
+        """`train` after the cleaning of its own events up to `until` [users], where wanted.
+
+        Bots and bursts are told by everything their users reported.
+        """
         if self.log is None or self.cleaning is None:
             return train, None
         width = max(len(train.items), 1)
@@ -51,7 +54,7 @@ class Preparation:
         if until is not None:
             with np.errstate(invalid="ignore"):
                 mine &= ~(self.log.times > until[self.log.users])
-        return cleaned(train, self.log.take(mine), self.cleaning)
+        return cleaned(train, self.log, self.cleaning, mine)
 
     def weighed(
         self, train: Interactions, params: Mapping[str, Any], until: Float64 | None = None
