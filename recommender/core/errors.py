@@ -1,4 +1,46 @@
-"""What the core refuses, each named for what happened."""
+"""What the core refuses, each named for what happened, in sentences that can be translated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+
+class Sentence(str):
+    """English that still knows what it was made from, for whoever says it in another language.
+
+    Equal to the plain text in every respect. A parameter may be a sentence itself, or a list.
+    """
+
+    __slots__ = ("params", "template")
+    template: str
+    params: Mapping[str, object]
+
+    def __new__(cls, template: str, params: Mapping[str, object] | None = None) -> Self:
+        plain = {name: _plain(value) for name, value in (params or {}).items()}
+        made = super().__new__(cls, template % plain if plain else template)
+        made.template, made.params = template, params or {}
+        return made
+
+
+def sentence(template: str, /, **params: object) -> Sentence:
+    """`template` with its `%(name)s` filled in."""
+    return Sentence(template, params)
+
+
+def said_of(error: Exception) -> str:
+    """The sentence that an error was raised with, still to be translated; else its text."""
+    first = error.args[0] if len(error.args) == 1 else None
+    return first if isinstance(first, Sentence) else str(error)
+
+
+def system_said(error: OSError) -> str:
+    """Why the system refused, without number and path."""
+    return error.strerror or str(error)
+
+
+def _plain(value: object) -> object:
+    return "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 class CoreError(Exception):

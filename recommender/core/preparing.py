@@ -11,7 +11,7 @@ import numpy as np
 from recommender.core.cleaning import CleaningConfig, CleaningReport, Log, cleaned
 from recommender.core.config import config_from
 from recommender.core.data import Float64, Interactions
-from recommender.core.errors import BadParams
+from recommender.core.errors import BadParams, sentence
 from recommender.core.matrix import MatrixConfig, weighted
 
 MATRIX = "matrix"  # the key of a model's parameters that holds those of the matrix
@@ -28,7 +28,7 @@ def matrix_of(params: Mapping[str, Any]) -> MatrixConfig | None:
         return None
     told = params[MATRIX]
     if not isinstance(told, Mapping):
-        raise BadParams("matrix must be an object of numbers")
+        raise BadParams(sentence("matrix must be an object of numbers"))
     return config_from(MatrixConfig, MATRIX, told)
 
 
@@ -64,7 +64,9 @@ class Preparation:
         if matrix is None:
             return train
         if self.log is None:
-            raise BadParams("the events behind the interactions are not at hand for a matrix")
+            raise BadParams(
+                sentence("the events behind the interactions are not at hand for a matrix")
+            )
         return weighted(train, self.log, matrix, until)
 
 
