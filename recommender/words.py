@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -160,7 +161,7 @@ def trial_lines(model: str, search: Mapping[str, Any]) -> list[str]:
     best = max((t["value"] for t in trials if t["value"] is not None), default=None)
     lines = []
     for n, trial in enumerate(trials, 1):
-        told = "，".join(f"{key}={value}" for key, value in trial["params"].items())
+        told = "，".join(f"{key}={json.dumps(value)}" for key, value in trial["params"].items())
         facts = {"model": model, "n": n, "params": told or _("默认值")}
         if trial["value"] is None:
             why = in_words(trial["failed"])
