@@ -55,8 +55,14 @@ class ReadReport:
         self.reasons[reason] += 1
         row = BadRow(file, line, reason)
         self.first.setdefault(reason, row)
-        if len(self.bad_rows) < REPORTED_ROWS:
-            self.bad_rows.append(row)
+        place = len(self.bad_rows)  # what is found late takes its place among the lines
+        while place and self.bad_rows[place - 1].file == file:
+            if self.bad_rows[place - 1].line <= line:
+                break
+            place -= 1
+        if place < REPORTED_ROWS:
+            self.bad_rows.insert(place, row)
+            del self.bad_rows[REPORTED_ROWS:]
 
     def sentences(self, most: int = REPORTED_ROWS) -> list[Sentence]:
         """For people: the first bad rows, the counts, and what was taken for something else."""

@@ -115,7 +115,6 @@ def _read(root: Path, report: ReadReport, now: float | None, keep_log: bool) -> 
     csv.field_size_limit(FIELD_LIMIT)
     latest = (time.time() if now is None else now) + CLOCK_SLACK_SECONDS
     columns = read_events(source, latest, partial(report.refuse, source.name))
-    report.bad_rows.sort(key=lambda row: row.line)
     _count(columns, report)
     described = _read_items(root / "items.csv", report)
     for item in described:
@@ -204,6 +203,8 @@ def _as_stars(values: Float32, rated: Mask, scale: Scale) -> Float32:
 
 def _own(user: Int32, item: Int32, users: IdMap, table: ItemTable) -> Mask:
     """[rows]: an act of the user whom items.csv names as the item's creator, by the same id."""
+    if not any(table.creators):
+        return np.zeros(len(user), np.bool_)
     creators = users.rows(table.creators)
     own: Mask = (user == creators[item]) & (creators[item] >= 0)
     return own

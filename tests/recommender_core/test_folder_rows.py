@@ -18,6 +18,7 @@ from recommender.core.event_file import CHUNK
 from recommender.core.reading import read_dataset
 from recommender.core.training.registry import TRAINERS
 from recommender.core.training.tuning import SPACES
+from recommender.dataset_folder import read_folder
 
 HEADER = "user_id,item_id,event,value,timestamp\n"
 NOW = 1_700_000_000.0
@@ -372,3 +373,32 @@ def test_a_search_does_not_go_with_ratings(tmp_path):
 def test_a_model_without_a_search_space_is_refused_before_the_data_is_read():
     with pytest.raises(BadParams, match="auto cannot be tuned"):
         offline.evaluate_folder("/nowhere", model="auto", tune=2)
+
+
+def test_the_import_and_the_models_take_the_same_rows(tmp_path):
+    cells = [
+        ["u1", '"u\n2"', '"a""b"', "", " ", "u\x00x", "x" * 101],
+        ["i1", "i2", '"i,3"', "", "i\x00x"],
+        ["view", "", "Rating ", "rating", "play", "dance", "impression", "search"],
+        ["", "0.5", "5", "5.5", "0", "-3", "101", "100", "nan", "1e31", "1e10", "x"],
+        ["", "5", "1600000000", "-1", "inf", "99999999999", "2024-01-01"],
+    ]
+    rng = np.random.default_rng(SEED)
+    rows = [[str(rng.choice(column)) for column in cells] for _ in range(3000)]
+    # a rating without stars is an interaction to models alone, and so is a long id
+    rows = [row for row in rows if len(row[0]) < 101]
+    rows = [row for row in rows if not (row[2].strip().lower() == "rating" and not row[3])]
+    folder = folder_of(tmp_path, [",".join(row) + "\r\n" for row in [["u", "i", "view", "", ""],
+                                                                     *rows]])  # fmt: skip
+
+    one, other = read_folder(folder), read_dataset(folder, keep_log=True)
+
+    bad = {row.line: row.reason for row in other.report.bad_rows}
+    assert len(bad) == 100
+    assert sorted(bad) == [row.line for row in one.report.bad_rows]
+    assert (one.report.rows, one.report.bad) == (other.report.rows, other.report.bad)
+    assert 200 < len(one.interactions) < 2500
+    events = [row for row in one.interactions if row.event != "impression"]
+    assert len(other.log) == len(events)
+    assert one.user_ids() == other.interactions.users.ids(range(len(other.interactions.users)))
+    assert one.report.without_event == other.report.without_event > 0
