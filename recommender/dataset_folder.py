@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from recommender.core.data import MOST_VALUE
-from recommender.core.errors import DatasetError
-from recommender.core.event_file import COLUMNS
+from recommender.core.errors import DatasetError, said_of, sentence
+from recommender.core.event_file import COLUMNS, OUTSIDE_SHARE, OUTSIDE_STARS, check_text
+from recommender.core.read_report import LONGEST_ID, ReadReport, nothing_usable
 from recommender.core.reading import (
     CLOCK_SLACK_SECONDS,
     FIELD_LIMIT,
-    ReadReport,
+    cannot_read,
+    is_there,
+    source_of,
 )
 
 EVENTS = frozenset(
@@ -41,7 +44,6 @@ EVENTS = frozenset(
 )
 T = TypeVar("T")
 LEAST_STARS, MOST_STARS = 0.5, 5.0
-LONGEST_ID = 100
 MOST_PRICE_FEN = 10_000_000_00
 THIS_YEAR_AT_MOST = 2100
 
@@ -94,24 +96,37 @@ class Folder:
 
 
 def read_folder(folder: Path, *, strict: bool = False) -> Folder:
-    """The folder's three files. DatasetError when it is none, and with `strict` at a bad row."""
-    if not folder.is_dir():
-        raise DatasetError(f"no dataset folder at {folder}")
-    if not (folder / "interactions.csv").is_file():
-        raise DatasetError(f"{folder} has no interactions.csv")
-    found = Folder(folder.resolve().name, report=ReadReport(strict=strict))
+    """The folder's three files.
+
+    DatasetError when it is none, when every row of interactions.csv is bad or nothing is in any
+    file, and with `strict` at a bad row. A row that names no event is a view.
+    """
+    try:
+        return _read(folder, ReadReport(strict=strict))
+    except OSError as why:
+        raise cannot_read(why.filename or folder, why) from why
+
+
+def _read(folder: Path, report: ReadReport) -> Folder:
+    source = source_of(folder)
+    found = Folder(folder.resolve().name, report=report)
     csv.field_size_limit(FIELD_LIMIT)
     latest = time.time() + CLOCK_SLACK_SECONDS
-    for line, row in _rows(folder / "interactions.csv", COLUMNS[:3], found.report):
+    for line, row in _rows(source, COLUMNS[:3], found.report):
         found.report.rows += 1
         try:
             found.interactions.append(_interaction(row, latest))
+            found.report.without_event += not row["event"].strip()
         except ValueError as bad:
-            found.report.refuse("interactions.csv", line, str(bad))
+            found.report.refuse("interactions.csv", line, said_of(bad))
+    if found.report.bad and not found.interactions:
+        raise nothing_usable(found.report, found.report.rows)
     for line, row in _rows(folder / "items.csv", ("item_id",), found.report):
         _keep(found.items, "items.csv", line, row, "item_id", _item, found.report)
     for line, row in _rows(folder / "users.csv", ("user_id",), found.report):
         _keep(found.people, "users.csv", line, row, "user_id", _person, found.report)
+    if not found.interactions and not found.items and not found.people:
+        raise nothing_usable(found.report, 0)
     return found
 
 
@@ -129,10 +144,10 @@ def _keep(
     try:
         made = make(row)
     except ValueError as bad:
-        report.refuse(file, line, str(bad))
+        report.refuse(file, line, said_of(bad))
         return
     if row[key] in kept:
-        report.refuse(file, line, f"{key} repeats")
+        report.refuse(file, line, sentence("%(name)s repeats", name=key))
     else:
         kept[row[key]] = made
 
@@ -141,13 +156,19 @@ def _rows(
     path: Path, required: tuple[str, ...], report: ReadReport
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows by header name with the line they begin on; nothing when the file is absent."""
-    if not path.is_file():
+    if not is_there(path):
         return
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = csv.reader(file)
         header = [name.strip().lower() for name in _next(rows, path.name, report) or []]
         if not set(required) <= set(header):
-            raise DatasetError(f"{path.name} must have the columns {', '.join(required)}")
+            raise DatasetError(
+                sentence(
+                    "%(name)s must have the columns %(columns)s",
+                    name=path.name,
+                    columns=", ".join(required),
+                )
+            )
         while True:
             line = rows.line_num + 1
             fields = _next(rows, path.name, report)
@@ -157,7 +178,7 @@ def _rows(
                 yield line, dict(zip(header, fields, strict=True))
             elif fields:
                 report.rows += 1
-                report.refuse(path.name, line, "wrong number of fields")
+                report.refuse(path.name, line, sentence("wrong number of fields"))
 
 
 def _next(rows: Iterator[list[str]], name: str, report: ReadReport) -> list[str] | None:
@@ -170,26 +191,26 @@ def _next(rows: Iterator[list[str]], name: str, report: ReadReport) -> list[str]
 
 
 def _interaction(row: dict[str, str], latest: float) -> Interaction:
-    event = row["event"].strip().lower()
+    event = row["event"].strip().lower() or "view"
     if event not in EVENTS:
-        raise ValueError("unknown event")
+        raise ValueError(sentence("unknown event"))
     value = _number(row.get("value", ""), "value")
     if value is not None and abs(value) > MOST_VALUE:
-        raise ValueError("value is out of range")
+        raise ValueError(sentence("%(name)s is out of range", name="value"))
     if event == "rating" and (value is None or not LEAST_STARS <= value <= MOST_STARS):
-        raise ValueError("a rating must lie between 0.5 and 5")
+        raise ValueError(sentence(OUTSIDE_STARS))
     if event == "play" and value is not None and not 0 <= value <= 100:
-        raise ValueError("the watched share must lie between 0 and 100")
+        raise ValueError(sentence(OUTSIDE_SHARE))
     at = _number(row.get("timestamp", ""), "timestamp")
     if at is not None and not 0 <= at <= latest:
-        raise ValueError("timestamp before 1970 or in the future")
+        raise ValueError(sentence("timestamp before 1970 or in the future"))
     return Interaction(_id(row, "user_id"), _id(row, "item_id"), event, value, at)
 
 
 def _item(row: dict[str, str]) -> Item:
     price = _number(row.get("price_fen", ""), "price_fen")
     if price is not None and (not 0 <= price <= MOST_PRICE_FEN or price != int(price)):
-        raise ValueError("price_fen is out of range")
+        raise ValueError(sentence("%(name)s is out of range", name="price_fen"))
     return Item(
         item=_id(row, "item_id"),
         title=_text(row, "title"),
@@ -205,7 +226,7 @@ def _item(row: dict[str, str]) -> Item:
 def _person(row: dict[str, str]) -> Person:
     year = _number(row.get("birth_year", ""), "birth_year")
     if year is not None and not 1900 <= year <= THIS_YEAR_AT_MOST:
-        raise ValueError("birth_year is out of range")
+        raise ValueError(sentence("%(name)s is out of range", name="birth_year"))
     return Person(
         user=_id(row, "user_id"),
         birth_year=None if year is None else int(year),
@@ -217,18 +238,17 @@ def _person(row: dict[str, str]) -> Person:
 def _id(row: dict[str, str], name: str) -> str:
     text = _text(row, name)
     if not text.strip():
-        raise ValueError(f"empty {name}")
+        raise ValueError(sentence("empty %(name)s", name=name))
     if len(text) > LONGEST_ID:
-        raise ValueError(f"{name} is longer than {LONGEST_ID} characters")
+        raise ValueError(
+            sentence("%(name)s is longer than %(most)s characters", name=name, most=LONGEST_ID)
+        )
     return text
 
 
 def _text(row: dict[str, str], name: str) -> str:
     text = row.get(name, "")
-    if "\0" in text:
-        raise ValueError("NUL byte")
-    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
-        raise ValueError("not UTF-8")
+    check_text(text)
     return text
 
 
@@ -242,9 +262,9 @@ def _number(text: str, name: str) -> float | None:
     try:
         number = float(text)
     except ValueError as error:
-        raise ValueError(f"{name} is not a number") from error
+        raise ValueError(sentence("%(name)s is not a number", name=name)) from error
     if not math.isfinite(number):
-        raise ValueError(f"{name} is not a number")
+        raise ValueError(sentence("%(name)s is not a number", name=name))
     return number
 
 
@@ -257,9 +277,9 @@ def _moment(text: str) -> datetime | None:
     except ValueError:
         pass
     except (OverflowError, OSError) as error:
-        raise ValueError("published_at is out of range") from error
+        raise ValueError(sentence("%(name)s is out of range", name="published_at")) from error
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError("published_at is not a date") from error
+        raise ValueError(sentence("published_at is not a date")) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

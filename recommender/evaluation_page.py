@@ -9,6 +9,8 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
+from recommender.core_words import in_words
+
 Result = Mapping[str, Any]
 BAR, GAP, LEFT, WIDTH, RIGHT = 26, 10, 130, 760, 90
 LEADING = ("ndcg", "hr", "mrr", "recall", "coverage", "gini", "novelty", "diversity")
@@ -29,7 +31,12 @@ class Bar:
 
 
 def page(results: Sequence[Result]) -> str:
-    """The results of one data set and one split as HTML, the best model first."""
+    """The results of one data set and one split as HTML, the best model first.
+
+    A model that failed is named below the others, with its reason.
+    """
+    failed = [result for result in results if "failed" in result]
+    results = [result for result in results if "failed" not in result]
     first = results[0]
     main = main_metric(first)
     ranked = sorted(results, key=lambda r: -r["metrics"].get(main, 0.0))
@@ -39,6 +46,7 @@ def page(results: Sequence[Result]) -> str:
         "main_words": words(main),
         "columns": [(name, words(name)) for name in columns(results)],
         "rows": [_row(result, results) for result in ranked],
+        "failed": [(result["model"], in_words(result["failed"])) for result in failed],
         "bars": bars(ranked, main),
         "chart": {
             "width": WIDTH,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
 
-from recommender.core.errors import CoreError
+from recommender.core.errors import CoreError, said_of
+from recommender.core_words import in_words
 
 
 def model_words() -> dict[str, str]:
@@ -61,7 +63,8 @@ def error_sentence(error: CoreError) -> str:
         "DatasetError": _("数据不可用"),
         "ArtifactError": _("模型文件不可用"),
     }.get(type(error).__name__)
-    return _("%(said)s：%(why)s") % {"said": said, "why": error} if said else str(error)
+    why = in_words(said_of(error))
+    return _("%(said)s：%(why)s") % {"said": said, "why": why} if said else why
 
 
 def surface_words() -> dict[str, str]:
@@ -145,6 +148,34 @@ def cleaning_lines(report: Mapping[str, Any]) -> list[str]:
         said = threshold_words()
         told = "，".join(f"{said.get(k, k)} {v:g}" for k, v in report["thresholds"].items())
         lines.append(_("阈值：%(told)s。原始行为一条不删。") % {"told": told})
+    return lines
+
+
+def failed_line(result: Mapping[str, Any]) -> str:
+    """One of several models, of which there is no evaluation."""
+    return _("%(model)s 没有结果：%(why)s") % {
+        "model": model_named(result["model"]),
+        "why": in_words(result["failed"]),
+    }
+
+
+def trial_lines(model: str, search: Mapping[str, Any]) -> list[str]:
+    """What a search of parameters tried, in order, and what validation said of each."""
+    trials = search.get("trials", [])
+    best = max((t["value"] for t in trials if t["value"] is not None), default=None)
+    lines = []
+    for n, trial in enumerate(trials, 1):
+        told = "，".join(f"{key}={json.dumps(value)}" for key, value in trial["params"].items())
+        facts = {"model": model, "n": n, "params": told or _("默认值")}
+        if trial["value"] is None:
+            why = in_words(trial["failed"])
+            line = _("%(model)s 第 %(n)s 次：%(why)s；参数：%(params)s") % {**facts, "why": why}
+        else:
+            facts["value"] = f"{search['metric']} {trial['value']:.4f}"
+            line = _("%(model)s 第 %(n)s 次：验证 %(value)s；参数：%(params)s") % facts
+        if trial["value"] is not None and trial["value"] == best:
+            line, best = _("%(line)s（选用）") % {"line": line}, None
+        lines.append(line)
     return lines
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.core.data import Float32, IdMap, ItemTable
-from recommender.core.errors import DatasetError
+from recommender.core.errors import DatasetError, sentence
 
 WIDTH = 128  # columns of a block; wider ones are turned onto their main axes
 MOST_COLUMNS = 4096
@@ -34,9 +34,11 @@ def read_vectors(path: Path, ids: Sequence[str]) -> Float32:
             raise ValueError(f"vectors must have 1 to {MOST_COLUMNS} columns")
         taken = np.asarray(vectors, np.float32)
     except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as why:
-        raise DatasetError(f"{path.name} holds no vectors by id: {why}") from why
+        raise DatasetError(
+            sentence("%(name)s holds no vectors by id: %(why)s", name=path.name, why=str(why))
+        ) from why
     if not np.isfinite(taken).all():
-        raise DatasetError(f"{path.name}: vectors must be finite numbers")
+        raise DatasetError(sentence("%(name)s: vectors must be finite numbers", name=path.name))
     rows = known.rows(ids)
     found = np.full((len(ids), taken.shape[1]), np.nan, np.float32)
     found[rows >= 0] = taken[rows[rows >= 0]]

@@ -128,19 +128,24 @@ class Sieve:
         self.report.kept = int(np.count_nonzero(self.kept))
 
 
-def clean(log: Log, config: CleaningConfig | None = None) -> Sieve:
-    """The events worth learning from, and the report of the rest.
+def clean(log: Log, config: CleaningConfig | None = None, part: Mask | None = None) -> Sieve:
+    """The events worth learning from, and the report of the rest; of `part` alone where given.
 
-    Server facts are believed: they are no bot's, no burst and no impossible dwell.
+    How fast somebody reported is counted over the whole log: what is set aside to be asked for
+    still shows a script at work. Server facts are believed: they are no bot's, no burst and no
+    impossible dwell.
     """
     c = config or CleaningConfig()
-    sieve = Sieve(log, c)
     fine = _fine(log.times)
+    judged = fine & ~log.trusted
+    bots, bursts = _bots(log, judged, c.bot_events), crowded(log, judged, MINUTE, c.burst_events)
+    if part is not None:
+        log, fine, bots, bursts = log.take(part), fine[part], bots[part], bursts[part]
+    sieve = Sieve(log, c)
     sieve.leave("impossible_value", _impossible(log))
     sieve.leave("creator_on_own_course", log.own)
-    if fine.any():
-        sieve.leave("bot", _bots(log, fine, c.bot_events))
-        sieve.leave("burst", _crowded(log, fine & ~log.trusted, MINUTE, c.burst_events))
+    sieve.leave("bot", bots)
+    sieve.leave("burst", bursts)
     sieve.leave("repeated", _repeats(log, sieve.kept, c.repeat_seconds))
     if fine.any():
         sieve.leave("impossible_dwell", _dwell(log, fine & sieve.kept & ~log.trusted, c))
@@ -150,15 +155,19 @@ def clean(log: Log, config: CleaningConfig | None = None) -> Sieve:
 
 
 def cleaned(
-    interactions: Interactions, log: Log, config: CleaningConfig | None = None
+    interactions: Interactions,
+    log: Log,
+    config: CleaningConfig | None = None,
+    part: Mask | None = None,
 ) -> tuple[Interactions, CleaningReport]:
     """`interactions` without the pairs of which the cleaning of `log` leaves no event.
 
-    `log` holds their events by user and item row. Users and items stay, some now without any.
+    `log` holds their events by user and item row; with `part` the others only help to tell who
+    reports too fast. Users and items stay, some now without any.
     """
-    sieve = clean(log, config)
+    sieve = clean(log, config, part)
     width = max(len(interactions.items), 1)
-    left = log.users[sieve.kept] * width + log.items[sieve.kept]
+    left = sieve.log.users[sieve.kept] * width + sieve.log.items[sieve.kept]
     pairs = interactions.user_rows.astype(np.int64) * width + interactions.item_rows
     return interactions.take(np.isin(pairs, left)), sieve.report
 
@@ -181,31 +190,53 @@ def _impossible(log: Log) -> Mask:
     return bad
 
 
-def _counts(keys: Ints, judged: Mask) -> NDArray[np.int64]:
-    """[n]: how many judged events share each judged event's key; 0 for the others."""
-    found = np.zeros(len(keys), np.int64)
-    _, back, count = np.unique(keys[judged], return_inverse=True, return_counts=True)
-    found[judged] = count[back.ravel()]
+def crowded(log: Log, judged: Mask, length: float, most: int) -> Mask:
+    """Judged events that lie with more than `most` of the same user within `length` seconds.
+
+    The window slides: in order of time, an event and the one `most` places after it tell whether
+    a window of too many begins here, whatever the clock says.
+    """
+    found = np.zeros(len(log), np.bool_)
+    order = _by_user(log, judged)
+    if most <= 0 or len(order) <= most:
+        return found
+    users, times = log.users[order], log.times[order]
+    begins = users[most:] == users[:-most]
+    begins &= times[most:] - times[:-most] < length
+    found[order] = _covered(np.flatnonzero(begins), np.flatnonzero(begins) + most + 1, len(order))
     return found
 
 
-def _spans(log: Log, judged: Mask, length: float) -> Ints:
-    """[n]: one number for each user and span of time."""
-    span = np.zeros(len(log), np.int64)
-    span[judged] = (log.times[judged] // length).astype(np.int64)
-    _, users = np.unique(log.users, return_inverse=True)
-    return span * np.int64(max(len(log), 1)) + users.ravel()
+def _by_user(log: Log, judged: Mask) -> NDArray[np.int64]:
+    """Places of the judged events, user by user in order of time."""
+    at = np.flatnonzero(judged)
+    return at[np.lexsort((log.times[at], log.users[at]))]
 
 
-def _crowded(log: Log, judged: Mask, length: float, most: int) -> Mask:
-    if most <= 0 or not judged.any():
-        return np.zeros(len(log), np.bool_)
-    return _counts(_spans(log, judged, length), judged) > most
+def _covered(begins: Ints, ends: Ints, n: int) -> Mask:
+    """[n]: what lies in one of the spans [begin, end)."""
+    change = np.bincount(begins, minlength=n + 1) - np.bincount(ends, minlength=n + 1)
+    covered: Mask = np.cumsum(change)[:n] > 0
+    return covered
 
 
-def _bots(log: Log, fine: Mask, most: int) -> Mask:
-    """All reports of users who sent more than `most` in one day."""
-    days = _crowded(log, fine & ~log.trusted, DAY, most)
+def _before(points: tuple[Ints, Float64], asked: tuple[Ints, Float64]) -> NDArray[np.int64]:
+    """[asked]: how many of the (user, time) points come before each (user, time) asked for.
+
+    Points of users with smaller numbers come before; a point at the very time does not.
+    """
+    n = len(asked[0])
+    users, times = (np.concatenate(two) for two in zip(asked, points, strict=True))
+    order = np.lexsort((np.arange(len(users)) >= n, times, users))
+    passed = np.cumsum(order >= n)
+    found = np.empty(len(users), np.int64)
+    found[order] = passed
+    return found[:n]
+
+
+def _bots(log: Log, judged: Mask, most: int) -> Mask:
+    """All reports of users who sent more than `most` within a day."""
+    days = crowded(log, judged, DAY, most)
     return np.isin(log.users, np.unique(log.users[days])) & ~log.trusted
 
 
@@ -235,7 +266,7 @@ def _dwell(log: Log, judged: Mask, c: CleaningConfig) -> Mask:
         full |= play & (log.values >= 90)
     bad = np.zeros(len(log), np.bool_)
     if c.full_plays > 0:
-        bad |= full & (_items_of_span(log, full) > c.full_plays)
+        bad |= _finished_at_once(log, full, c.full_plays)
     with np.errstate(invalid="ignore"):
         claimed = log.seconds * np.clip(log.values, 0, 100) / 100
     timed = play & ~np.isnan(claimed)
@@ -243,23 +274,38 @@ def _dwell(log: Log, judged: Mask, c: CleaningConfig) -> Mask:
         elapsed = log.times - _first_times(log, ~np.isnan(log.times))
         allowed = FASTEST * elapsed + GRACE_SECONDS
         bad |= timed & (elapsed > 0) & (np.nan_to_num(claimed) > allowed)
-        days = _spans(log, timed, DAY)
-        _, back = np.unique(days[timed], return_inverse=True)
-        total = np.bincount(back.ravel(), claimed[timed])
-        bad[np.flatnonzero(timed)[total[back.ravel()] > FASTEST * DAY]] = True
+        order = _by_user(log, timed)
+        users, times = log.users[order], log.times[order]
+        ends = _before((users, times), (users, times + DAY))
+        summed = np.concatenate(([0.0], np.cumsum(claimed[order], dtype=np.float64)))
+        begins = np.flatnonzero(summed[ends] - summed[:-1] > FASTEST * DAY)
+        bad[order[_covered(begins, ends[begins], len(order))]] = True
     return bad
 
 
-def _items_of_span(log: Log, judged: Mask) -> NDArray[np.int64]:
-    """[n]: different items among the judged events of the same user and minute."""
-    found = np.zeros(len(log), np.int64)
-    spans = _spans(log, judged, MINUTE)[judged]
-    _, groups = np.unique(spans, return_inverse=True)
-    _, items = np.unique(log.items[judged], return_inverse=True)
-    width = int(items.max(initial=0)) + 1
-    pairs = np.unique(groups.ravel() * np.int64(width) + items.ravel())
-    distinct = np.bincount(pairs // width, minlength=int(groups.max(initial=-1)) + 1)
-    found[judged] = distinct[groups.ravel()] if len(groups) else 0
+def _finished_at_once(log: Log, judged: Mask, most: int) -> Mask:
+    """Judged events within a minute of the same user that holds more than `most` items.
+
+    An item lies in the minute that begins at t while some event of it lies in [t, t + 60): over
+    all its events that makes spans of t, and the spans over one t are the items of its minute.
+    """
+    found = np.zeros(len(log), np.bool_)
+    at = np.flatnonzero(judged)
+    at = at[np.lexsort((log.times[at], log.items[at], log.users[at]))]
+    if not len(at):
+        return found
+    users, items, times = log.users[at], log.items[at], log.times[at]
+    apart = (np.diff(users) != 0) | (np.diff(items) != 0) | (np.diff(times) >= MINUTE)
+    firsts = np.flatnonzero(np.concatenate(([True], apart)))
+    lasts = np.flatnonzero(np.concatenate((apart, [True])))
+    order = _by_user(log, judged)
+    asked = (log.users[order], log.times[order])
+    # a span begins just after its first event's time less a minute, and ends with its last event
+    begun = _before((users[firsts], times[firsts] - MINUTE), asked)
+    ended = _before((users[lasts], times[lasts]), asked)
+    begins = np.flatnonzero(begun - ended > most)
+    ends = _before(asked, (asked[0][begins], asked[1][begins] + MINUTE))
+    found[order[_covered(begins, ends, len(order))]] = True
     return found
 
 

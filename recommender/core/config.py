@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from recommender.core.errors import BadParams
+from recommender.core.errors import BadParams, sentence
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 C = TypeVar("C", bound="DataclassInstance")
 MOST = 1e7
+_WORDS = {
+    bool: "%(name)s: %(key)s must be true or false",
+    str: "%(name)s: %(key)s must be a text",
+}
 
 
 def config_from(kind: type[C], name: str, params: Mapping[str, Any]) -> C:
@@ -25,28 +29,41 @@ def config_from(kind: type[C], name: str, params: Mapping[str, Any]) -> C:
     taken: dict[str, Any] = {}
     for key, value in params.items():
         if key not in known:
-            raise BadParams(f"{name} has no parameter {key!r}; known: {', '.join(known)}")
+            raise BadParams(
+                sentence(
+                    "%(name)s has no parameter '%(key)s'; known: %(known)s",
+                    name=name,
+                    key=key,
+                    known=", ".join(known),
+                )
+            )
         taken[key] = _checked(name, key, known[key], value)
     return kind(**taken)
+
+
+def _refused(template: str, name: str, key: str, **more: object) -> BadParams:
+    return BadParams(sentence(template, name=name, key=key, **more))
 
 
 def _checked(name: str, key: str, default: object, value: object) -> object:
     if isinstance(default, tuple):
         if not isinstance(value, list | tuple) or not value:
-            raise BadParams(f"{name}: {key} must be a list")
+            raise _refused("%(name)s: %(key)s must be a list", name, key)
         return tuple(_checked(name, key, default[0], entry) for entry in value)
     if isinstance(default, bool | str):
         if type(value) is not type(default):
-            raise BadParams(f"{name}: {key} must be a {type(default).__name__}")
+            raise _refused(_WORDS[type(default)], name, key)
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadParams(f"{name}: {key} must be a number")
+        raise _refused("%(name)s: %(key)s must be a number", name, key)
     if not 0 <= value <= MOST:  # also refuses NaN
-        raise BadParams(f"{name}: {key} must lie between 0 and {MOST:g}")
+        raise _refused(
+            "%(name)s: %(key)s must lie between 0 and %(most)s", name, key, most=f"{MOST:g}"
+        )
     if isinstance(default, int):
         if value != int(value):
-            raise BadParams(f"{name}: {key} must be a whole number")
+            raise _refused("%(name)s: %(key)s must be a whole number", name, key)
         if value < 1 <= default:
-            raise BadParams(f"{name}: {key} must be at least 1")
+            raise _refused("%(name)s: %(key)s must be at least 1", name, key)
         return int(value)
     return float(value)

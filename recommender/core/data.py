@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.core.errors import DatasetError
+from recommender.core.errors import DatasetError, sentence
 
 Int32 = NDArray[np.int32]
 Float32 = NDArray[np.float32]
@@ -223,7 +223,9 @@ class Interactions:
             if len(column) != n:
                 raise DatasetError(f"{name} must be as long as user_rows")
         if not (np.isfinite(weight) & (weight >= 0) & (weight <= MOST_WEIGHT)).all():
-            raise DatasetError(f"weights must be numbers from 0 to {MOST_WEIGHT:g}")
+            raise DatasetError(
+                sentence("weights must be numbers from 0 to %(most)s", most=f"{MOST_WEIGHT:g}")
+            )
         _check_range("values", value, MOST_VALUE)
         if times is not None:
             _check_range("times", np.asarray(times), MOST_SECONDS)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from recommender.core.data import Interactions, ItemTable
-from recommender.core.errors import BadParams, DatasetError, UnknownModel
+from recommender.core.errors import BadParams, DatasetError, UnknownModel, sentence
 from recommender.core.judging import (
     RECALL_AT,
     intervals,
@@ -27,7 +27,7 @@ from recommender.core.preparing import MATRIX, Preparation, matrix_of, without_m
 from recommender.core.splits import Split, global_time, leave_last_out, random_share
 from recommender.core.training.auto import Fitted, fit_named
 from recommender.core.training.base import FitOptions
-from recommender.core.training.tuning import tuned
+from recommender.core.training.tuning import searched
 
 PROTOCOLS = ("leave-last-out", "temporal", "random")
 
@@ -51,9 +51,17 @@ def split_by(protocol: str | None, interactions: Interactions, seed: int) -> tup
     timed = interactions.times is not None
     name = protocol or ("leave-last-out" if timed else "random")
     if name not in PROTOCOLS:
-        raise BadParams(f"no protocol named {name!r}; known: {', '.join(PROTOCOLS)}")
+        raise BadParams(
+            sentence(
+                "no protocol named '%(name)s'; known: %(known)s",
+                name=name,
+                known=", ".join(PROTOCOLS),
+            )
+        )
     if name != "random" and not timed:
-        raise DatasetError(f"the protocol {name} needs timestamps, this dataset has none")
+        raise DatasetError(
+            sentence("the protocol %(name)s needs timestamps, this dataset has none", name=name)
+        )
     if name == "leave-last-out":
         split = leave_last_out(interactions)
     elif name == "temporal":
@@ -61,7 +69,11 @@ def split_by(protocol: str | None, interactions: Interactions, seed: int) -> tup
     else:
         split = random_share(interactions, seed)
     if not len(split.held):
-        raise DatasetError(f"the protocol {name} holds out nothing: no user has enough events")
+        raise DatasetError(
+            sentence(
+                "the protocol %(name)s holds out nothing: no user has enough events", name=name
+            )
+        )
     return name, split
 
 
@@ -102,9 +114,10 @@ def evaluated(
     name, split = split_by(protocol, subject.interactions, options.seed)
     begun = time.perf_counter()
     train, report = subject.preparation.cleaned(split.train, split.until)
-    chosen = dict(params or {})
+    chosen, search = dict(params or {}), None
     if tune:
-        chosen = tuned(model, chosen, train, tune, options, subject.preparation, split.until)
+        search = searched(model, chosen, train, tune, options, subject.preparation, split.until)
+        chosen = search.best
     train = subject.preparation.weighed(train, chosen, split.until)
     fitted = _fitted(subject, model, without_matrix(chosen), train, split, options)
     fit_seconds = time.perf_counter() - begun
@@ -132,6 +145,8 @@ def evaluated(
     }
     if report is not None:
         told["cleaning"] = report.as_json()
+    if search is not None:
+        told["tuning"] = search.as_json()
     return told
 
 

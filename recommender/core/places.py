@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from recommender.core.errors import SparkUnavailable
+from recommender.core.errors import SparkUnavailable, sentence
 
 CLUSTERS = ("spark://", "k8s://")
 
@@ -31,10 +31,16 @@ class SparkPlace:
         known = self.one_machine or self.master == "yarn" or self.master.startswith(CLUSTERS)
         if not known and not self.master.startswith("local-cluster["):
             raise SparkUnavailable(
-                f"{self.master!r} is no Spark master: local[n], spark://host:port, k8s://… or yarn"
+                sentence(
+                    "'%(master)s' is no Spark master: local[n], spark://host:port, k8s://… or yarn",
+                    master=self.master,
+                )
             )
         if not self.one_machine and self.folder is None:
             raise SparkUnavailable(
-                f"{self.master} needs a folder that all its executors see (KPAY_SPARK_DIR)"
+                sentence(
+                    "%(master)s needs a folder that all its executors see (KPAY_SPARK_DIR)",
+                    master=self.master,
+                )
             )
         return self

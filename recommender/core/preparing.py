@@ -11,7 +11,7 @@ import numpy as np
 from recommender.core.cleaning import CleaningConfig, CleaningReport, Log, cleaned
 from recommender.core.config import config_from
 from recommender.core.data import Float64, Interactions
-from recommender.core.errors import BadParams
+from recommender.core.errors import BadParams, sentence
 from recommender.core.matrix import MatrixConfig, weighted
 
 MATRIX = "matrix"  # the key of a model's parameters that holds those of the matrix
@@ -28,7 +28,7 @@ def matrix_of(params: Mapping[str, Any]) -> MatrixConfig | None:
         return None
     told = params[MATRIX]
     if not isinstance(told, Mapping):
-        raise BadParams("matrix must be an object of numbers")
+        raise BadParams(sentence("matrix must be an object of numbers"))
     return config_from(MatrixConfig, MATRIX, told)
 
 
@@ -42,7 +42,10 @@ class Preparation:
     def cleaned(
         self, train: Interactions, until: Float64 | None = None
     ) -> tuple[Interactions, CleaningReport | None]:
-        """`train` after the cleaning of its own events up to `until` [users], where wanted."""
+        """`train` after the cleaning of its own events up to `until` [users], where wanted.
+
+        Bots and bursts are told by everything their users reported.
+        """
         if self.log is None or self.cleaning is None:
             return train, None
         width = max(len(train.items), 1)
@@ -51,7 +54,7 @@ class Preparation:
         if until is not None:
             with np.errstate(invalid="ignore"):
                 mine &= ~(self.log.times > until[self.log.users])
-        return cleaned(train, self.log.take(mine), self.cleaning)
+        return cleaned(train, self.log, self.cleaning, mine)
 
     def weighed(
         self, train: Interactions, params: Mapping[str, Any], until: Float64 | None = None
@@ -61,7 +64,9 @@ class Preparation:
         if matrix is None:
             return train
         if self.log is None:
-            raise BadParams("the events behind the interactions are not at hand for a matrix")
+            raise BadParams(
+                sentence("the events behind the interactions are not at hand for a matrix")
+            )
         return weighted(train, self.log, matrix, until)
 
 

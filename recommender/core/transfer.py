@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.core.data import Float32, Interactions
-from recommender.core.errors import DatasetError
+from recommender.core.errors import DatasetError, Sentence, sentence
 from recommender.core.metrics import gains
 from recommender.core.models.base import Model
 from recommender.core.preparing import Preparation, without_matrix
@@ -36,12 +37,15 @@ class Transfer:
     ndcg: float
     popular_ndcg: float
 
-    def sentence(self) -> str:
+    def sentence(self) -> Sentence:
         """For people."""
-        return (
-            f"{self.source} → {self.target}: {self.users} users, "
-            f"AUC {self.auc:.3f} (popular {self.popular_auc:.3f}), "
-            f"NDCG@{K} {self.ndcg:.3f} (popular {self.popular_ndcg:.3f})"
+        return sentence(
+            "%(source)s → %(target)s: %(users)s users, AUC %(auc)s (popular %(popular_auc)s), "
+            "NDCG@10 %(ndcg)s (popular %(popular_ndcg)s)",
+            **{
+                name: f"{value:.3f}" if isinstance(value, float) else value
+                for name, value in vars(self).items()
+            },
         )
 
 
@@ -92,12 +96,33 @@ def transfer(
     return told
 
 
+def why_none(interactions: Interactions, options: FitOptions | None = None) -> Sentence:
+    """Why `transfer` with these options found no pair of kinds with enough users."""
+    kinds, kind_of = _kinds(interactions)
+    seed = (options or FitOptions()).seed
+    _, sources = _split(interactions, kind_of, len(kinds), seed)
+    most: Counter[tuple[int, int]] = Counter()
+    for user, source in sources.items():
+        span = slice(interactions.indptr[user], interactions.indptr[user + 1])
+        targets = set(kind_of[interactions.item_rows[span]].tolist()) - {source, -1}
+        most.update((source, target) for target in targets)
+    return sentence(
+        "of %(tested)s tested users at most %(most)s share a pair of categories, "
+        "and %(least)s are needed",
+        tested=len(sources),
+        most=max(most.values()),
+        least=LEAST_USERS,
+    )
+
+
 def _kinds(x: Interactions) -> tuple[list[str], NDArray[np.int64]]:
     """The categories by name, and for each item the place of its own, -1 without one."""
     categories = x.table.categories if x.table else []
     names = sorted({name for name in categories if name})
     if len(names) < 2:
-        raise DatasetError("items.csv names fewer than two categories: nothing to transfer between")
+        raise DatasetError(
+            sentence("items.csv names fewer than two categories: nothing to transfer between")
+        )
     place = {name: n for n, name in enumerate(names)}
     return names, np.array([place.get(name, -1) for name in categories], np.int64)
 
@@ -111,7 +136,7 @@ def _split(
     cells = np.bincount(at, minlength=len(x.users) * count).reshape(-1, count)
     several = np.flatnonzero(np.count_nonzero(cells, axis=1) > 1)
     if not len(several):
-        raise DatasetError("no user has taken items of two categories")
+        raise DatasetError(sentence("no user has taken items of two categories"))
     rng = np.random.default_rng(seed)
     tested = rng.permutation(several)[: max(1, round(len(several) * TESTED_SHARE))]
     sources = {int(user): int(rng.choice(np.flatnonzero(cells[user]))) for user in tested}

@@ -179,11 +179,14 @@ BAD = [
 def test_bad_rows_are_named_with_file_and_line_and_skipped(tmp_path, db, capsys):
     folder = write(tmp_path / "school", [GOOD[0], *(row for row, _ in BAD), GOOD[1]])
 
-    call_command("import_dataset", str(folder))
+    call_command("import_dataset", str(folder), language="en")
 
     said = capsys.readouterr()
     for line, (_, reason) in enumerate(BAD, start=3):
         assert f"interactions.csv:{line}: {reason}" in said.err
+    call_command("import_dataset", str(folder))
+    said = capsys.readouterr()
+    assert "interactions.csv:3：未知的行为类型" in said.err
     assert f"跳过 {len(BAD)} 个坏行" in said.out
     assert Event.objects.count() == 2
 
@@ -193,7 +196,7 @@ def test_bytes_that_are_not_utf8_are_a_bad_row(tmp_path, db, capsys):
     with (folder / "interactions.csv").open("ab") as file:
         file.write(b"u1,\xff\xfe,view,,\r\n")
 
-    call_command("import_dataset", str(folder))
+    call_command("import_dataset", str(folder), language="en")
 
     assert "interactions.csv:7: not UTF-8" in capsys.readouterr().err
 
@@ -203,7 +206,7 @@ def test_bad_items_and_users_are_skipped_too(tmp_path, db, capsys):
     users = [("u1", "190", "", "", ""), ("u2", "1980", "", "", "")]
     folder = write(tmp_path / "school", GOOD, items, users)
 
-    call_command("import_dataset", str(folder))
+    call_command("import_dataset", str(folder), language="en")
 
     said = capsys.readouterr().err
     assert "items.csv:4: item_id repeats" in said
@@ -216,7 +219,7 @@ def test_strict_stops_at_the_first_bad_row_and_loads_nothing(tmp_path, db):
     folder = write(tmp_path / "school", [*GOOD, BAD[0][0]])
 
     with pytest.raises(CommandError, match="interactions.csv, line 7: unknown event"):
-        call_command("import_dataset", str(folder), strict=True)
+        call_command("import_dataset", str(folder), strict=True, language="en")
 
     assert Course.objects.count() == Event.objects.count() == 0
 
@@ -227,6 +230,46 @@ def test_a_folder_that_is_none_is_refused_in_one_sentence(tmp_path, db, make):
 
     with pytest.raises(CommandError):
         call_command("import_dataset", str(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"", "文件里没有数据行"),
+        ("u1,课,view,,\r\nu2,程,view,,\r\n".encode("gbk"), "不是 UTF-8 编码 2 行（首见于"),
+        (b"u" * 300 + b",a,view,,\r\n", "user_id 超过 100 个字符 1 行"),
+    ],
+)
+def test_a_folder_of_which_nothing_can_be_used_ends_with_its_causes(tmp_path, db, raw, why):
+    folder = write(tmp_path / "school", [])
+    with (folder / "interactions.csv").open("ab") as file:
+        file.write(raw)
+
+    with pytest.raises(CommandError, match=f"没有可用的行为：.*{why}"):
+        call_command("import_dataset", str(folder))
+
+    assert Course.objects.count() == User.objects.count() == 0
+
+
+def test_a_row_without_an_event_is_a_view_and_a_quoted_line_break_part_of_an_id(
+    tmp_path, db, capsys
+):
+    folder = write(tmp_path / "school", [("u1", "a", "", "", ""), ("u\n1", "a", "view", "", "")])
+
+    call_command("import_dataset", str(folder))
+
+    said = capsys.readouterr()
+    assert "1 行没有写行为类型，按浏览计" in said.err
+    assert "跳过 0 个坏行" in said.out
+    assert [event.type for event in Event.objects.all()] == ["view", "view"]
+
+
+def test_a_directory_in_place_of_a_file_is_refused(tmp_path, db):
+    folder = write(tmp_path / "school", GOOD)
+    (folder / "items.csv").mkdir()
+
+    with pytest.raises(CommandError, match=r"items\.csv 不是文件"):
+        call_command("import_dataset", str(folder))
 
 
 def test_a_set_without_times_trains_without_times(tmp_path, db):

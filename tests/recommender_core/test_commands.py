@@ -43,7 +43,10 @@ def manage(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_recommend_lists_everything_unseen_for_everybody(folder, tmp_path):
     out = tmp_path / "lists.csv"
-    done = manage("recommend", "--dataset", folder, "--model", "ials", "--k", 99, "--out", out)
+    done = manage(
+        "recommend", "--dataset", folder, "--model", "ials", "--k", 99, "--out", out,
+        "--language", "en",
+    )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
     assert "interactions.csv:7: unknown event" in done.stderr
@@ -96,7 +99,7 @@ def test_one_evaluation_cleans_and_tells_what_carries_over_between_kinds(folder,
     params = '{"matrix": {"alpha": 0.5}}'
     done = manage(
         "evaluate", "--dataset", folder, "--model", "user_knn", "--params", params,
-        "--clean", "--transfer", "--json", out,
+        "--clean", "--transfer", "--json", out, "--language", "en",
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
@@ -106,7 +109,9 @@ def test_one_evaluation_cleans_and_tells_what_carries_over_between_kinds(folder,
     assert sum(one["users"] for one in found["transfer"]) == 48  # three tenths of 160
     assert done.stderr.count("users, AUC") == 2
 
-    done = manage("evaluate", "--dataset", folder, "--model", "all", "--transfer")
+    done = manage(
+        "evaluate", "--dataset", folder, "--model", "all", "--transfer", "--language", "en"
+    )
     assert done.returncode == 1
     assert "--transfer belongs to one model" in done.stderr
 
@@ -175,7 +180,10 @@ def test_ratings_are_predicted_for_every_pair_known_or_not(folder, tmp_path):
 )
 def test_bad_arguments_end_in_one_sentence(folder, tmp_path, arguments, why):
     out = tmp_path / "out.csv"
-    done = manage("recommend", "--dataset", folder, "--model", "ials", "--out", out, *arguments)
+    done = manage(
+        "recommend", "--dataset", folder, "--model", "ials", "--out", out, "--language", "en",
+        *arguments,
+    )  # fmt: skip
 
     assert done.returncode == 1
     assert why in done.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recommender.core.errors import UnknownModel
+from recommender.core.errors import UnknownModel, sentence
 from recommender.core.models.base import Model
 from recommender.core.models.cold_start import ColdStart
 from recommender.core.models.ensemble import Ensemble
@@ -49,4 +49,8 @@ def model_class(name: str) -> type[Model]:
     try:
         return MODELS[name]
     except KeyError:
-        raise UnknownModel(f"no model named {name!r}; known: {', '.join(MODELS)}") from None
+        raise UnknownModel(
+            sentence(
+                "no model named '%(name)s'; known: %(known)s", name=name, known=", ".join(MODELS)
+            )
+        ) from None

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 
 from recommender.core.config import config_from as config_from
 from recommender.core.data import Interactions
-from recommender.core.errors import TrainingStopped
+from recommender.core.errors import TrainingStopped, sentence
 from recommender.core.metrics import Held
 from recommender.core.models.base import Model
 from recommender.core.places import SparkPlace
@@ -38,7 +38,7 @@ class FitOptions:
         if self.on_progress is not None:
             self.on_progress(done, total, metrics or {})
         if self.should_stop is not None and self.should_stop():
-            raise TrainingStopped("training was stopped by its caller")
+            raise TrainingStopped(sentence("training was stopped by its caller"))
 
     def draw(self, name: str, curves: Curves) -> None:
         """Report all epochs of one fit so far, those before a resumption too.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recommender.core.data import Float32, Int32, Interactions
-from recommender.core.errors import TrainingDiverged
+from recommender.core.errors import TrainingDiverged, sentence
 from recommender.core.models.base import Model
 from recommender.core.models.ials import IALS, IALSConfig
 from recommender.core.threads import one_blas_thread
@@ -57,7 +57,9 @@ class IALSTrainer:
                 self._half(pool, by_user, users, items)
                 self._half(pool, by_item, items, users)
                 if not np.isfinite(items).all():
-                    raise TrainingDiverged(f"ials: factors not finite after iteration {done + 1}")
+                    raise TrainingDiverged(
+                        sentence("ials: factors not finite after iteration %(n)s", n=done + 1)
+                    )
                 options.tell(done + 1, c.iterations)
             gram = self._gram(items)
         return IALS(c, x.items, items[:-1].copy(), gram, popularity(x))

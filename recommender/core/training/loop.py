@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
 from recommender.core.data import Interactions
-from recommender.core.errors import TrainingDiverged
+from recommender.core.errors import TrainingDiverged, sentence
 from recommender.core.models.base import Model, Params
 from recommender.core.training.base import FitOptions
 from recommender.core.training.checkpoint import Checkpoint, Standing
@@ -158,9 +158,20 @@ def _check(fitting: Fitting[M], loss: float, first: float, epoch: int) -> None:
     # models are stored in half precision: what does not fit into it has exploded as well
     finite = all(bool((p.abs() < HALF_MOST).all()) for p in fitting.parameters.values())
     if not math.isfinite(loss) or not finite:
-        raise TrainingDiverged(f"loss {loss} in epoch {epoch}; try a smaller learning_rate")
+        raise TrainingDiverged(
+            sentence(
+                "loss %(loss)s in epoch %(epoch)s; try a smaller learning_rate",
+                loss=loss,
+                epoch=epoch,
+            )
+        )
     if loss > EXPLODED * max(first, 1.0) or loss > HUGE:
         raise TrainingDiverged(
-            f"loss exploded from {first:.4g} to {loss:.4g} in epoch {epoch}; "
-            "try a smaller learning_rate"
+            sentence(
+                "loss exploded from %(first)s to %(loss)s in epoch %(epoch)s; "
+                "try a smaller learning_rate",
+                first=f"{first:.4g}",
+                loss=f"{loss:.4g}",
+                epoch=epoch,
+            )
         )

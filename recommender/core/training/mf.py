@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from recommender.core.data import KIND_CODES, Float32, Float64, Interactions
-from recommender.core.errors import TrainingDiverged
+from recommender.core.errors import TrainingDiverged, sentence
 from recommender.core.models.base import Model
 from recommender.core.models.ratings import MF, MFConfig
 from recommender.core.training.base import FitOptions
@@ -98,7 +98,7 @@ class _Chain:
             for block in work:
                 self._draw(block, drawn, fixed, self.ridges[side])
             if not np.isfinite(drawn).all():
-                raise TrainingDiverged("mf: factors are not finite")
+                raise TrainingDiverged(sentence("%(model)s: factors are not finite", model="mf"))
             seen = np.concatenate([block.rows for block in work])
             spread = np.mean(drawn[seen].astype(np.float64) ** 2, axis=0)
             self.ridges[side] = self.noise / np.maximum(spread, LEAST_SPREAD)
@@ -116,7 +116,7 @@ class _Chain:
         try:
             root = np.linalg.cholesky(left)
         except np.linalg.LinAlgError as why:
-            raise TrainingDiverged(f"mf: {why}") from why
+            raise TrainingDiverged(sentence("mf: %(why)s", why=str(why))) from why
         right = np.vecmat(target, known)
         drawn_noise = self.rng.standard_normal(right.shape, np.float32)
         drawn_noise *= np.float32(np.sqrt(self.noise))

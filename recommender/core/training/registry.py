@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from recommender.core.errors import UnknownModel
+from recommender.core.errors import UnknownModel, sentence
 from recommender.core.models.ials import IALSConfig
 from recommender.core.models.item_knn import ItemKNNConfig
 from recommender.core.models.lightgcn import LightGCNConfig
@@ -75,5 +75,11 @@ def make_trainer(name: str, params: Params | None = None) -> Trainer:
     """The trainer of this name with these parameters; UnknownModel or BadParams otherwise."""
     known = TRAINERS | ELSEWHERE
     if name not in known:
-        raise UnknownModel(f"no model named {name!r}; known: auto, {', '.join(known)}")
+        raise UnknownModel(
+            sentence(
+                "no model named '%(name)s'; known: %(known)s",
+                name=name,
+                known=", ".join(["auto", *known]),
+            )
+        )
     return known[name](params or {})

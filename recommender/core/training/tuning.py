@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from recommender.core.data import Float64, Interactions
-from recommender.core.errors import BadParams, TrainingDiverged
+from recommender.core.errors import BadParams, TrainingDiverged, said_of, sentence
 from recommender.core.matrix import SPACE as MATRIX_SPACE
 from recommender.core.metrics import mean_gain
 from recommender.core.preparing import MATRIX, Preparation, earlier, without_matrix
@@ -97,6 +97,18 @@ SPACES: dict[str, dict[str, tuple[float, ...]]] = {
 SPACES["spark_ials"] = SPACES["ials"]
 
 
+@dataclass(frozen=True)
+class Search:
+    """Every draw with what validation said of it, and the parameters of the best one."""
+
+    metric: str
+    trials: list[dict[str, Any]]  # params, value (None where it diverged, with `failed`)
+    best: dict[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"metric": self.metric, "trials": self.trials}
+
+
 def tuned(
     name: str,
     params: Mapping[str, Any],
@@ -113,16 +125,43 @@ def tuned(
     BadParams for a model without a search space (`auto` chooses by itself) or when no user can
     be held out.
     """
+    return searched(name, params, interactions, trials, options, preparation, until).best
+
+
+def check_tunable(name: str) -> None:
+    """BadParams for a model without a search space."""
     if name not in SPACES:
-        raise BadParams(f"{name} cannot be tuned; models that can: {', '.join(SPACES)}")
+        raise BadParams(
+            sentence(
+                "%(name)s cannot be tuned; models that can: %(known)s",
+                name=name,
+                known=", ".join(SPACES),
+            )
+        )
+
+
+def searched(
+    name: str,
+    params: Mapping[str, Any],
+    interactions: Interactions,
+    trials: int,
+    options: FitOptions,
+    preparation: Preparation | None = None,
+    until: Float64 | None = None,
+) -> Search:
+    """The search of `tuned` with each of its trials."""
+    check_tunable(name)
     split = validation_split(interactions, options.seed)
     if len(split.held) < ENOUGH_USERS:
-        raise BadParams(f"only {len(split.held)} users can be held out: too few to tune on")
+        raise BadParams(
+            sentence("only %(n)s users can be held out: too few to tune on", n=len(split.held))
+        )
     metric, k = ("ndcg", 10) if interactions.times is not None else ("recall", 20)
     rng = np.random.default_rng(options.seed)
     told = replace(options, held=split.held, on_progress=None, checkpoint_dir=None)
     preparation = preparation or Preparation()
     best, best_value = dict(params), -1.0
+    told_trials: list[dict[str, Any]] = []
     for trial in range(trials):
         drawn: dict[str, Any] = {
             key: _drawn(rng, choices) for key, choices in SPACES[name].items() if trial
@@ -133,14 +172,16 @@ def tuned(
         train = preparation.weighed(split.train, tried, earlier(until, split.until))
         try:
             model = make_trainer(name, without_matrix(tried)).fit(train, told)
-        except TrainingDiverged:
+        except TrainingDiverged as why:
             value = -1.0  # a divergent draw is simply not the best one
+            told_trials.append({"params": tried, "value": None, "failed": said_of(why)})
         else:
             value = mean_gain(model, train, split.held, k, metric)
+            told_trials.append({"params": tried, "value": round(value, 6)})
         options.tell(trial + 1, trials, {f"{metric}@{k}": value})
         if value > best_value:
             best, best_value = tried, value
-    return best
+    return Search(f"{metric}@{k}", told_trials, best)
 
 
 def _drawn(rng: np.random.Generator, choices: tuple[float, ...]) -> float:
