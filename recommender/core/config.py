@@ -1,9 +1,9 @@
-"""Frozen configs from JSON-like parameters."""
+"""Frozen configs from JSON-like parameters, and that of `auto`, which web processes check too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from recommender.core.errors import BadParams, sentence
@@ -67,3 +67,12 @@ def _checked(name: str, key: str, default: object, value: object) -> object:
             raise _refused("%(name)s: %(key)s must be at least 1", name, key)
         return int(value)
     return float(value)
+
+
+@dataclass(frozen=True)
+class AutoConfig:
+    candidates: tuple[str, ...] = ("auto",)  # "auto": what suits data with or without times
+    epochs: int = 20  # at most, of a neural candidate
+    factors: int = 64
+    validation_users: int = 2000
+    work: float = 12_000.0  # 10⁹ multiplications for all networks; bounds epochs, not a clock

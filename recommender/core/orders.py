@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from recommender.core.config import config_from
+from recommender.core.config import AutoConfig, config_from
 from recommender.core.errors import UnknownModel, sentence
 from recommender.core.models.ials import IALSConfig
 from recommender.core.models.item_knn import ItemKNNConfig
@@ -19,7 +19,6 @@ from recommender.core.models.tower import TowerConfig
 from recommender.core.models.two_tower import TwoTowerConfig
 from recommender.core.models.user_neighbours import SessionKNNConfig, UserKNNConfig
 from recommender.core.preparing import matrix_of, without_matrix
-from recommender.core.training.candidates import AutoConfig
 
 # In the order in which `training.registry` has its trainers.
 CONFIGS: dict[str, type[Any]] = {

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from recommender.core.config import AutoConfig as AutoConfig
 from recommender.core.data import Interactions
 from recommender.core.models.tower import TowerConfig
 from recommender.core.training.content import features_of
@@ -18,15 +19,6 @@ TIMED = ("popular", "ials", "ease", "transitions", "history_tower")
 UNTIMED = ("popular", "ials", "user_knn", "item_knn", "ease", "history_tower")
 Overrides = Mapping[str, Mapping[str, Any]]
 Variants = Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class AutoConfig:
-    candidates: tuple[str, ...] = ("auto",)  # "auto": what suits data with or without times
-    epochs: int = 20  # at most, of a neural candidate
-    factors: int = 64
-    validation_users: int = 2000
-    work: float = 12_000.0  # 10⁹ multiplications for all networks; bounds epochs, not a clock
 
 
 @dataclass(frozen=True)
