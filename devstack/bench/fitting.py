@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,17 +122,32 @@ def _peer(name: str, train: Interactions, held: Held, deep: int, told: Told) -> 
 
 
 def _spent(told: Told, what: str, work: Callable[[], Any]) -> Any:
+    """What `work` gives; what it cost and the most that was held meanwhile goes to `told`."""
+    forget_peak()
     cpu, wall = time.process_time(), time.perf_counter()
     found = work()
     told[f"{what}_cpu"] = time.process_time() - cpu
     told[f"{what}_wall"] = time.perf_counter() - wall
     told[f"{what}_mb"] = peak_mb()
+    told[f"{what}_held_mb"] = held_mb()
     return found
 
 
 def peak_mb() -> float:
     """The most that this process has held so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def forget_peak() -> None:
+    """From here on `held_mb` tells of what comes."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def held_mb() -> float:
+    """The most that this process has held since `forget_peak`."""
+    status = Path("/proc/self/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
 
 
 def blas_kernel() -> str:

@@ -44,7 +44,7 @@ def in_turn(
         for model in models:
             told = apart(model, source, *options)
             found[model].append(told)
-            cost = f"{told['fit_cpu']:.1f} CPU s, {told['fit_mb']:.0f} MB"
+            cost = f"{told['fit_cpu']:.1f} CPU s, {told['fit_held_mb']:.0f} MB"
             print(f"· {Path(source).name}: {model} {cost}", file=sys.stderr, flush=True)
     return found
 

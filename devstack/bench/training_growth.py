@@ -1,5 +1,7 @@
 """How the closed-form models grow with the data: CPU seconds against events, and memory.
 
+Memory is what the process holds while it fits, the data included, not what drawing them took.
+
 A section of its own, and part of `--full`: twenty million events take their time.
 """
 
@@ -37,7 +39,7 @@ def _growth(model: str, found: dict[int, dict[str, list[Told]]]) -> list[Line]:
     before: tuple[float, float] | None = None
     for size, told in found.items():
         rounds = told[model]
-        events, cpu, peak = (middle(rounds, name) for name in ("events", "fit_cpu", "fit_mb"))
+        events, cpu, peak = (middle(rounds, name) for name in ("events", "fit_cpu", "fit_held_mb"))
         beside, held, bar = f"{peak:.0f} MB", None, ""
         grown = None
         if before is not None:

@@ -252,13 +252,13 @@ class Interactions:
     @cached_property
     def indptr(self) -> NDArray[np.int64]:
         """[users + 1]: where each user's rows begin."""
-        counts = np.bincount(self.user_rows, minlength=len(self.users))
+        counts = _counted(self.user_rows, len(self.users))
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     @cached_property
     def item_counts(self) -> NDArray[np.int64]:
         """[items]: interactions of each item."""
-        return np.bincount(self.item_rows, minlength=len(self.items)).astype(np.int64)
+        return _counted(self.item_rows, len(self.items))
 
     def take(self, kept: NDArray[np.bool_]) -> Interactions:
         """The rows where `kept` holds, with the same users and items."""
@@ -304,6 +304,14 @@ class Interactions:
                     flat = [(name, block.shape, block.tobytes()) for name, block in flat.items()]
                 digest.update(repr(flat).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()
+
+
+def _counted(rows: Int32, n: int) -> NDArray[np.int64]:
+    """[n], how often each row comes; by parts, since bincount widens what it is given."""
+    counts = np.zeros(n, np.int64)
+    for start in range(0, len(rows), SLAB):
+        counts += np.bincount(rows[start : start + SLAB], minlength=n)
+    return counts
 
 
 def _check_rows(name: str, rows: Int32, n: int) -> None:

@@ -14,18 +14,24 @@ from recommender.core.training.base import FitOptions
 
 DAY_SECONDS = 86_400.0
 RECENT_DAYS = 14.0
+TOGETHER = 1_000_000  # events
 
 
 def popularity(
     interactions: Interactions, half_life_days: float = 0.0, now: float | None = None
 ) -> Float32:
     """[items], log(1 + decayed count); the decay starts at `now` or the newest event."""
-    weights = interactions.weights.astype(np.float64)
-    times = interactions.times
-    if half_life_days > 0 and times is not None and len(times):
-        age = np.maximum((times.max() if now is None else now) - times, 0) / DAY_SECONDS
-        weights = weights * np.exp2(-age / half_life_days)
-    counts = np.bincount(interactions.item_rows, weights, len(interactions.items))
+    x, n = interactions, len(interactions.items)
+    decayed = half_life_days > 0 and x.times is not None and len(x) > 0
+    counts = np.zeros(n)
+    for start in range(0, len(x), TOGETHER):  # in double precision all at once would be the most
+        part = slice(start, start + TOGETHER)  # memory that a training of `ials` takes
+        weights = x.weights[part].astype(np.float64)
+        if decayed and x.times is not None:
+            newest = x.times.max() if now is None else now
+            age = np.maximum(newest - x.times[part], 0) / DAY_SECONDS
+            weights *= np.exp2(-age / half_life_days)
+        counts += np.bincount(x.item_rows[part], weights, n)
     return np.log1p(np.maximum(counts, 0)).astype(np.float32)
 
 
