@@ -10,7 +10,7 @@ def main() -> None:
     # large arrays that glibc keeps in its heap instead of giving them back when they are freed.
     env.setdefault("OPENBLAS_NUM_THREADS", "1")
     env.setdefault("MALLOC_ARENA_MAX", "1")
-    env.setdefault("MALLOC_MMAP_THRESHOLD_", "65536")
+    env.setdefault("MALLOC_MMAP_THRESHOLD_", "131072")
     env.setdefault("DJANGO_SETTINGS_MODULE", "kpay_site.settings")
     command = [
         sys.executable, "-m", "granian", "--interface", "wsgi",

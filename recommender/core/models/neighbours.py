@@ -59,12 +59,12 @@ class Neighbours:
     def between(self, rows: Int32, item_rows: Int32) -> Float32:
         """[item_rows, rows]: the weight from each of `rows` to each of `item_rows`."""
         asked, past = len(item_rows), len(rows)
-        place = np.full(len(self.starts) - 1, -1)
+        place = np.full(len(self.starts) - 1, -1, np.int32)
         place[item_rows] = np.arange(asked)
         at, owner = spans(self.starts, rows)
         where = place[self.columns[at]]
         hit = np.flatnonzero(where >= 0)
-        cells = where[hit] * past + owner[hit]
+        cells = where[hit] * np.int64(past) + owner[hit]
         summed = np.bincount(cells, self.values[at[hit]], asked * past)
         found: Float32 = summed.reshape(asked, past).astype(np.float32)[place[item_rows]]
         return found

@@ -75,6 +75,8 @@ class _Noted:
 
     members: list[tuple[Float32, float, float]]  # standardised scores, their mean and deviation
     tastes: Float32  # [items], the weighted sum of the members
+    straight: Float64  # [members], the weights for this history's length
+    curved: Float64
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ class Stack(Model):
             if deviation > 0:
                 tastes += np.float32(line) * z
                 tastes += np.float32(bend) * curve(z)
-        history.noted[self] = _Noted(stood, tastes)
+        history.noted[self] = _Noted(stood, tastes, straight, curved)
         total: Float32 = self.facts_of_items.columns(past) @ facts.astype(np.float32)
         total += tastes
         if len(total):  # mean 0, so that scores of users with long and short histories compare
@@ -133,15 +135,19 @@ class Stack(Model):
         shared in the same proportions, so the sum is exact for both.
         """
         total = np.zeros((len(item_rows), len(history)), np.float32)
-        straight, curved, _ = self.mix.weights(len(history.restricted(len(self.items))))
-        noted = self._noted(history).members
-        for member, line, bend, (z, _, deviation) in zip(
-            self.members, straight, curved, noted, strict=True
-        ):
-            if deviation > 0:
-                part = member.contributions(history, item_rows) / np.float32(deviation)
-                slope = _slope(z[item_rows], part.sum(axis=1), line, bend)
-                total += slope[:, None] * part
+        noted = self._noted(history)
+        kept = [n for n, (_, _, deviation) in enumerate(noted.members) if deviation > 0]
+        if not kept:
+            return total
+        parts = [
+            self.members[n].contributions(history, item_rows) / np.float32(noted.members[n][2])
+            for n in kept
+        ]
+        z = np.stack([noted.members[n][0][item_rows] for n in kept])
+        made = np.stack([part.sum(axis=1) for part in parts])
+        straight, curved = noted.straight[kept, None], noted.curved[kept, None]
+        for slope, part in zip(_slope(z, made, straight, curved), parts, strict=True):
+            total += slope[:, None] * part
         return total
 
     def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
@@ -183,8 +189,8 @@ def mix_from(told: Mapping[str, Any]) -> Mix:
     return Mix(**{name: _tupled(value) for name, value in told.items()})
 
 
-def _slope(z: Float32, made: Float32, line: float, bend: float) -> Float32:
-    """[asked]: the change of the member's part per change of z, over what the history made."""
+def _slope(z: Float32, made: Float32, line: Float64, bend: Float64) -> Float32:
+    """[members, asked]: change of a member's part per change of z, over what the history made."""
     before = z - made
     bent = curve(z) - curve(before)
     even = 1 / (1 + np.abs(z))  # the curve's own slope
