@@ -74,6 +74,15 @@ def test_a_cold_score_is_the_ridge_regression_on_content():
     assert np.ptp(summed - wanted) < 1e-5  # the same but for the constant PRIOR
 
 
+def test_courses_unknown_to_the_model_explain_no_cold_one():
+    x = with_cold_items()
+    model = cold_started(make_trainer("ease").fit(x, FitOptions()), x)
+    history = History.of([-1, -1], labels=["技术"])
+
+    assert model.told(history)
+    assert not model.contributions(history, x.items.rows(COLD)).any()
+
+
 def test_a_cold_course_has_neighbours_by_content():
     x = with_cold_items()
     model = cold_started(make_trainer("ease").fit(x, FitOptions()), x)

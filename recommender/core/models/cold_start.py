@@ -29,7 +29,7 @@ class ColdStart(Model):
     items: IdMap
     base: Model
     features: Int8  # [items, width], whole steps from the mean of the warm; width 0 without content
-    inverse: Float32  # [width, width], with F the warm features: (FᵀF + ridge)⁻¹ per step
+    inverse: Float32  # [width, width], with F the warm features: (FᵀF + ridge)⁻¹ · step²
     warm: Int32  # rows of the items with interactions
     cold: Int32  # and of those without
     labels: IdMap  # interests and channels that people told
@@ -70,7 +70,7 @@ class ColdStart(Model):
         """
         part = np.array(self.base.contributions(history, item_rows))
         asked = np.isin(item_rows, self.cold)
-        if asked.any() and self.features.shape[1] and len(history):
+        if asked.any() and self.features.shape[1] and history.known(len(self.items)).any():
             if self not in history.noted:
                 self.score_one(history)
             rows = item_rows[asked]
@@ -86,7 +86,7 @@ class ColdStart(Model):
         alike[:, known] = self.features[rows].astype(np.float32) @ (self.inverse @ past.T)
         alike = np.maximum(alike, 0) * history.weights
         total = alike.sum(axis=1, keepdims=True)
-        even = known / np.float32(max(int(known.sum()), 1))  # where nothing is alike
+        even = known / np.float32(known.sum())  # where nothing is alike
         return np.where(total > 0, alike / np.where(total > 0, total, 1), even).astype(np.float32)
 
     def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:

@@ -53,13 +53,12 @@ def length_basis(
     return found
 
 
-def standardised(scores: Float32) -> tuple[Float32, float, float]:
-    """z over the catalogue, and the mean and deviation it came from; zeros when all are equal."""
-    mean = mean_of(scores)
-    z: Float32 = scores - mean
+def standardised(scores: Float32) -> tuple[Float32, float]:
+    """z over the catalogue, and the deviation it came from; zeros when all are equal."""
+    z: Float32 = scores - mean_of(scores)
     deviation = deviation_of(scores, z)
     z *= np.float32(1 / deviation if deviation else 0)
-    return z, float(mean), deviation
+    return z, deviation
 
 
 def curve(z: Float32) -> Float32:
@@ -73,7 +72,7 @@ def curve(z: Float32) -> Float32:
 class _Noted:
     """What scoring worked out and explaining asks for again."""
 
-    members: list[tuple[Float32, float, float]]  # standardised scores, their mean and deviation
+    members: list[tuple[Float32, float]]  # standardised scores and the deviation they had
     tastes: Float32  # [items], the weighted sum of the members
     straight: Float64  # [members], the weights for this history's length
     curved: Float64
@@ -100,8 +99,8 @@ class Stack(Model):
         tastes = np.zeros(len(self.items), np.float32)
         stood = []
         for member, line, bend in zip(self.members, straight, curved, strict=True):
-            z, mean, deviation = standardised(member.score_one(history))
-            stood.append((z, mean, deviation))
+            z, deviation = standardised(member.score_one(history))
+            stood.append((z, deviation))
             if deviation > 0:
                 tastes += np.float32(line) * z
                 tastes += np.float32(bend) * curve(z)
@@ -136,11 +135,11 @@ class Stack(Model):
         """
         total = np.zeros((len(item_rows), len(history)), np.float32)
         noted = self._noted(history)
-        kept = [n for n, (_, _, deviation) in enumerate(noted.members) if deviation > 0]
+        kept = [n for n, (_, deviation) in enumerate(noted.members) if deviation > 0]
         if not kept:
             return total
         parts = [
-            self.members[n].contributions(history, item_rows) / np.float32(noted.members[n][2])
+            self.members[n].contributions(history, item_rows) / np.float32(noted.members[n][1])
             for n in kept
         ]
         z = np.stack([noted.members[n][0][item_rows] for n in kept])

@@ -22,14 +22,14 @@ def popularity(
 ) -> Float32:
     """[items], log(1 + decayed count); the decay starts at `now` or the newest event."""
     x, n = interactions, len(interactions.items)
-    decayed = half_life_days > 0 and x.times is not None and len(x) > 0
+    times = x.times if half_life_days > 0 and len(x) else None
+    newest = now if now is not None or times is None else float(times.max())
     counts = np.zeros(n)
     for start in range(0, len(x), TOGETHER):  # in double precision all at once would be the most
         part = slice(start, start + TOGETHER)  # memory that a training of `ials` takes
         weights = x.weights[part].astype(np.float64)
-        if decayed and x.times is not None:
-            newest = x.times.max() if now is None else now
-            age = np.maximum(newest - x.times[part], 0) / DAY_SECONDS
+        if times is not None and newest is not None:
+            age = np.maximum(newest - times[part], 0) / DAY_SECONDS
             weights *= np.exp2(-age / half_life_days)
         counts += np.bincount(x.item_rows[part], weights, n)
     return np.log1p(np.maximum(counts, 0)).astype(np.float32)
