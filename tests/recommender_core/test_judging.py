@@ -28,7 +28,7 @@ from recommender.core.preparing import Preparation
 from recommender.core.splits import Split, global_time, leave_last_out
 from recommender.core.training.base import FitOptions
 from recommender.core.training.popular import PopularTrainer
-from recommender.core.training.tuning import tuned
+from recommender.core.training.tuning import searched
 from tests.recommender_core.conftest import events, two_tastes
 
 DAY = 86_400.0
@@ -267,16 +267,17 @@ def test_tuning_sees_no_test_item():
 def test_tuning_searches_the_matrix_where_the_events_are_at_hand():
     x = two_tastes(60)
     drawn = [
-        tuned("ease", {}, x, 8, FitOptions(seed=seed), Preparation(log_of(x, 3)))
+        searched("ease", {}, x, 8, FitOptions(seed=seed), Preparation(log_of(x, 3))).best
         for seed in range(4)
     ]
-    fixed = tuned("ease", {"matrix": {"alpha": 0.7}}, x, 3, FitOptions(), Preparation(log_of(x)))
+    told = {"matrix": {"alpha": 0.7}}
+    fixed = searched("ease", told, x, 3, FitOptions(), Preparation(log_of(x))).best
 
     assert any("matrix" in chosen for chosen in drawn)
     assert fixed["matrix"] == {"alpha": 0.7}
-    assert "matrix" not in tuned("ease", {}, x, 8, FitOptions())
+    assert "matrix" not in searched("ease", {}, x, 8, FitOptions()).best
     with pytest.raises(BadParams, match="no parameter 'alfa'"):
-        tuned("ease", {"matrix": {"alfa": 1}}, x, 2, FitOptions(), Preparation(log_of(x)))
+        searched("ease", {"matrix": {"alfa": 1}}, x, 2, FitOptions(), Preparation(log_of(x)))
 
 
 def test_cleaning_changes_what_is_learned_and_not_what_is_asked():

@@ -109,25 +109,6 @@ class Search:
         return {"metric": self.metric, "trials": self.trials}
 
 
-def tuned(
-    name: str,
-    params: Mapping[str, Any],
-    interactions: Interactions,
-    trials: int,
-    options: FitOptions,
-    preparation: Preparation | None = None,
-    until: Float64 | None = None,
-) -> dict[str, Any]:
-    """`params` with the best of `trials` draws for whatever they leave open; seeded.
-
-    The first trial is the defaults. Where the events behind `interactions` are at hand, half of
-    the draws weigh them by a drawn interaction matrix; no event after `until` is looked at.
-    BadParams for a model without a search space (`auto` chooses by itself) or when no user can
-    be held out.
-    """
-    return searched(name, params, interactions, trials, options, preparation, until).best
-
-
 def check_tunable(name: str) -> None:
     """BadParams for a model without a search space."""
     if name not in SPACES:
@@ -149,7 +130,13 @@ def searched(
     preparation: Preparation | None = None,
     until: Float64 | None = None,
 ) -> Search:
-    """The search of `tuned` with each of its trials."""
+    """`trials` draws for whatever `params` leave open, and the best of them; seeded.
+
+    The first trial is the defaults. Where the events behind `interactions` are at hand, half of
+    the draws weigh them by a drawn interaction matrix; no event after `until` is looked at.
+    BadParams for a model without a search space (`auto` chooses by itself) or when no user can
+    be held out.
+    """
     check_tunable(name)
     split = validation_split(interactions, options.seed)
     if len(split.held) < ENOUGH_USERS:
