@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.core.errors import DatasetError, sentence
+from recommender.core.sorting import counted, first_of_pairs, in_order
 
 Int32 = NDArray[np.int32]
 Float32 = NDArray[np.float32]
@@ -20,8 +21,6 @@ Float64 = NDArray[np.float64]
 MOST_WEIGHT = 1e6
 MOST_VALUE = 1e9
 MOST_SECONDS = 1e11  # the year 5138
-SLAB = 2_000_000  # events that are sorted at once
-TIE_SEED = 20240229  # events in the same second are shuffled by this, never ordered by item id
 
 KINDS = (
     "view",
@@ -230,8 +229,8 @@ class Interactions:
         if times is not None:
             _check_range("times", np.asarray(times), MOST_SECONDS)
         time = _filled_times(times)
-        kept = _first_of_pairs(user, item, time, len(items))
-        order = np.concatenate(list(_in_order(user, time, kept))) if n else np.zeros(0, np.int32)
+        kept = first_of_pairs(user, item, time, len(items))
+        order = np.concatenate(list(in_order(user, time, kept))) if n else np.zeros(0, np.int32)
         return cls(
             users=users,
             items=items,
@@ -252,13 +251,13 @@ class Interactions:
     @cached_property
     def indptr(self) -> NDArray[np.int64]:
         """[users + 1]: where each user's rows begin."""
-        counts = _counted(self.user_rows, len(self.users))
+        counts = counted(self.user_rows, len(self.users))
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     @cached_property
     def item_counts(self) -> NDArray[np.int64]:
         """[items]: interactions of each item."""
-        return _counted(self.item_rows, len(self.items))
+        return counted(self.item_rows, len(self.items))
 
     def take(self, kept: NDArray[np.bool_]) -> Interactions:
         """The rows where `kept` holds, with the same users and items."""
@@ -306,14 +305,6 @@ class Interactions:
         return digest.hexdigest()
 
 
-def _counted(rows: Int32, n: int) -> NDArray[np.int64]:
-    """[n], how often each row comes; by parts, since bincount widens what it is given."""
-    counts = np.zeros(n, np.int64)
-    for start in range(0, len(rows), SLAB):
-        counts += np.bincount(rows[start : start + SLAB], minlength=n)
-    return counts
-
-
 def _check_rows(name: str, rows: Int32, n: int) -> None:
     if len(rows) and not 0 <= rows.min() <= rows.max() < n:
         raise DatasetError(f"{name} hold a row outside the ids")
@@ -324,50 +315,6 @@ def _check_range(name: str, column: NDArray[Any], most: float) -> None:
     lowest, highest = np.nanmin(column, initial=0), np.nanmax(column, initial=0)
     if not -most <= lowest <= highest <= most:
         raise DatasetError(f"{name} must be numbers within {most:g}, or NaN where unknown")
-
-
-def _slabs(user: Int32) -> Iterator[NDArray[np.bool_]]:
-    """Masks over events, each of neighbouring users with about SLAB events, users ascending.
-
-    Sorting slab by slab takes little memory and stays in the caches.
-    """
-    ends = np.cumsum(np.bincount(user))
-    total, first = int(ends[-1]), 0
-    while first < len(ends):
-        done = int(ends[first - 1]) if first else 0
-        last = max(int(np.searchsorted(ends, done + SLAB, side="right")), first + 1)
-        whole = first == 0 and total <= SLAB
-        yield np.ones(len(user), np.bool_) if whole else (user >= first) & (user < last)
-        first = len(ends) if whole else last
-
-
-def _first_of_pairs(
-    user: Int32, item: Int32, time: Float64 | None, items: int
-) -> NDArray[np.bool_]:
-    """[n]: the oldest event of each (user, item), of several the one that came first."""
-    kept = np.zeros(len(user), np.bool_)
-    for mask in _slabs(user) if len(user) else ():
-        at = np.flatnonzero(mask)
-        if time is not None:
-            at = at[np.argsort(time[at], kind="stable")]
-        key = user[at].astype(np.int64) * max(items, 1) + item[at]
-        kept[at[np.unique(key, return_index=True)[1]]] = True
-    return kept
-
-
-def _in_order(
-    user: Int32, time: Float64 | None, kept: NDArray[np.bool_]
-) -> Iterator[NDArray[np.int32]]:
-    """The kept events by user, then oldest first; ties in a shuffle that depends on no id."""
-    order = np.flatnonzero(kept).astype(np.int32)
-    shuffled = np.random.default_rng(TIE_SEED).permutation(len(order)).astype(np.int32)
-    owner = user[order]
-    for mask in _slabs(owner) if len(order) else ():
-        at, mine, tie = order[mask], owner[mask], shuffled[mask]
-        if time is None:
-            yield at[np.argsort(mine, kind="stable")]
-        else:
-            yield at[np.lexsort((tie, time[at], mine))]
 
 
 def _filled_times(times: Float64 | None) -> Float64 | None:

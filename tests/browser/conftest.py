@@ -51,6 +51,11 @@ class Visit:
         assert answer.status == 200, path
         return self.page
 
+    def follow(self, selector: str) -> None:
+        """Click what leads to another page, wait until nothing loads there any more."""
+        with self.page.expect_navigation(wait_until="networkidle"):
+            self.page.click(selector)
+
     def picture(self, name: str) -> None:
         """Save a screenshot when KPAY_SCREENSHOTS names a folder."""
         folder = os.environ.get("KPAY_SCREENSHOTS")

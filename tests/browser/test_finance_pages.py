@@ -90,6 +90,7 @@ def test_the_story_of_an_order_is_read_and_narrowed(
     whole = page.locator("[data-moment]:visible").count()
     visit.picture("story")
     page.click("[data-part-button=books]")
+    page.locator("[data-moment]:not([data-part=books])").last.wait_for(state="hidden")
 
     assert whole > 15
     books = page.locator("[data-moment]:visible")
@@ -107,8 +108,7 @@ def test_an_accounts_statement_leads_to_the_order(
 
     closing = page.inner_text("[data-sum='3']")
     assert "¥" in closing
-    page.click(f"[data-lines] a:text('{order.no}') >> nth=0")
-    page.wait_for_load_state("networkidle")
+    visit.follow(f"[data-lines] a:text('{order.no}') >> nth=0")
     assert f"/admin/orders/{order.pk}/story/" in page.url
     visit.assert_clean()
 
@@ -127,8 +127,7 @@ def test_a_day_with_differences_leads_to_them(order: Order, boss: str, browse: C
     page = visit.open("/admin/payments/reconciliation/")
     visit.picture("reconciliation")
 
-    page.click("#result_list .field-open_link a >> nth=0")
-    page.wait_for_load_state("networkidle")
+    visit.follow("#result_list .field-open_link a >> nth=0")
 
     assert page.locator("#result_list tbody tr").count() == 1
     assert "我方没有这个单号" in page.content()

@@ -54,8 +54,7 @@ def test_the_operator_chooses_ninety_days(shop: str, browse: Callable[..., Any])
     visit = browse(shop)
     page = visit.open("/admin/")
 
-    page.click("[data-days='90']")
-    page.wait_for_load_state("networkidle")
+    visit.follow("[data-days='90']")
 
     lengths = page.evaluate(
         "() => [...document.querySelectorAll('[data-chart] canvas')]"
@@ -71,8 +70,7 @@ def test_a_figure_leads_to_the_orders_behind_it(shop: str, browse: Callable[...,
     page = visit.open("/admin/")
     sold = int(page.inner_text("[data-chart=orders] a").replace(",", ""))
 
-    page.click("[data-chart=orders] a")
-    page.wait_for_load_state("networkidle")
+    visit.follow("[data-chart=orders] a")
 
     assert "/admin/payments/order/" in page.url
     assert page.locator("#result_list tbody tr").count() == min(sold, 50)
@@ -84,8 +82,7 @@ def test_a_training_run_shows_its_curves(shop: str, browse: Callable[..., Any]):
     visit = browse(shop)
     page = visit.open("/admin/recommender/trainingrun/")
     visit.picture("runs")
-    page.click('#result_list tr:has-text("已上线") th a')
-    page.wait_for_load_state("networkidle")
+    visit.follow('#result_list tr:has-text("已上线") th a')
 
     assert page.locator("svg polyline").count() == 2
     assert "0.1312" in page.content()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.core import data
+from recommender.core import sorting
 from recommender.core.data import IdMap, Interactions
 from recommender.core.models.neighbours import PRIOR, TransitionsConfig
 from recommender.core.training import neighbours
@@ -150,7 +150,7 @@ def test_the_blocks_of_both_sides_hold_every_cell_once():
 def test_columns_keep_the_oldest_of_each_pair_in_order_whatever_the_slabs(monkeypatch, timed, slab):
     raw = shuffled_events(timed=timed)
     wanted = Interactions.build(**raw)
-    monkeypatch.setattr(data, "SLAB", slab)
+    monkeypatch.setattr(sorting, "SLAB", slab)
 
     x = Interactions.build(**raw)
 
