@@ -179,6 +179,22 @@ def test_alternating_reaches_the_fixed_point_of_exact_solves():
         assert model.item_factors[item] == pytest.approx(wanted, abs=2e-3)
 
 
+def test_an_items_ridge_grows_with_its_users():
+    x = two_tastes(40).take(np.arange(len(two_tastes(40))) % 5 > 0)
+    x = x.take((x.item_rows > 3) | (x.user_rows % 3 == 0))  # some items are rare
+    told = {"factors": 6, "iterations": 200, "regularization": 2.0, "half_life": 0.0}
+    model = make_trainer("ials", {**told, "item_power": 0.5}).fit(x, FitOptions())
+    users = np.stack([model.fold_in(history) for history in x.histories()]).astype(float)
+
+    assert len(set(x.item_counts.tolist())) > 3
+    for item in range(20):
+        known = users[x.user_rows[x.item_rows == item]]
+        ridge = 2.0 * np.sqrt(len(known) / (len(x) / 20))
+        left = users.T @ users + 3.0 * known.T @ known + ridge * np.eye(6)
+        wanted = np.linalg.solve(left, 4.0 * known.sum(0))
+        assert model.item_factors[item] == pytest.approx(wanted, abs=2e-3)
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -106,8 +106,9 @@ def test_the_strongest_are_cut_by_size_and_ties_by_the_lower_column():
     assert values.tolist() == [[-3, 2, 3], [0, 0, 5]]
 
 
+@pytest.mark.parametrize("further", [None, 2.5])
 @pytest.mark.parametrize("same", [True, False])
-def test_enough_conjugate_gradient_steps_solve_each_row_however_long(same):
+def test_enough_conjugate_gradient_steps_solve_each_row_however_long(same, further):
     rng = np.random.default_rng(0)
     fixed = rng.normal(size=(51, 6)).astype(np.float32)
     fixed[-1] = 0
@@ -117,12 +118,13 @@ def test_enough_conjugate_gradient_steps_solve_each_row_however_long(same):
     told = confidence[:, :1] if same else confidence
     block = Block(np.array([2]), columns, told.astype(np.float32))
     known = fixed[columns[0]].astype(float)
-    left = gram + known.T @ (confidence[0][:, None] * known)
+    left = gram + known.T @ (confidence[0][:, None] * known) + (further or 0) * np.eye(6)
     wanted = np.linalg.solve(left, known.T @ (1 + confidence[0]))
+    ridges = None if further is None else np.array([0, 0, further, 0], np.float32)
 
     for room in (64, 7):  # gathered at once, and by parts
         solved = np.ones((4, 6), np.float32)
-        solve(block, solved, fixed, gram, 8, np.empty((room, 6), np.float32))
+        solve(block, solved, fixed, gram, 8, np.empty((room, 6), np.float32), ridges)
         assert solved[2] == pytest.approx(wanted, rel=1e-3, abs=1e-4)
         assert solved[[0, 1, 3]].tolist() == np.ones((3, 6)).tolist()
 

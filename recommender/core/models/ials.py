@@ -24,12 +24,17 @@ LEAST = np.float32(1e-30)
 
 @dataclass(frozen=True)
 class IALSConfig:
-    """Confidence of an interaction is 1 + alpha * weight (Hu, Koren, Volinsky 2008)."""
+    """Confidence of an interaction is 1 + alpha * weight (Hu, Koren, Volinsky 2008).
+
+    A ridge that grows with an item's users is the weighted-λ regularization of Zhou et al. 2008,
+    by a power as in Rendle et al. 2022, "Revisiting the Performance of iALS".
+    """
 
     factors: int = 64
     iterations: int = 15
     alpha: float = 3.0
     regularization: float = 30.0
+    item_power: float = 0.0  # an item's ridge grows with its users^this; at the mean it is the same
     cg_steps: int = 3
     half_life: float = 8.0  # events; discounts older items at fold-in; 0: all count the same
     boost: float = 10.0  # of alpha at fold-in where items are discounted: little is left of most

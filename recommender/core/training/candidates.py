@@ -79,14 +79,18 @@ def _described(interactions: Interactions) -> bool:
 def _variants(name: str, config: AutoConfig, *, timed: bool, small: bool, told: bool) -> Variants:
     """Parameters to try, the defaults first.
 
-    Sparse data want less regularization, data without times less alpha; a short memory and a
-    long one tell a stack different things. Where a user took little, texts tell most.
+    Sparse data want less regularization, above all of rare items; a short memory and a long one
+    tell a stack different things. Where a user took little, texts tell most.
     """
     if name == "ials":
         sizes = {"factors": config.factors}
         if timed:
             return [sizes, sizes | {"half_life": 0.0}]
-        some = [sizes | {"alpha": a, "regularization": r} for a, r in ((10, 30), (3, 30), (1, 10))]
+        some = [
+            sizes | {"alpha": 10.0, "item_power": 0.5},
+            sizes,
+            sizes | {"item_power": 0.5},  # where most users took little
+        ]
         return [*some, some[0] | {"factors": 2 * config.factors}]  # for many narrow tastes
     if name == "ease":
         ridges = (300.0, 30.0) if small else (300.0,)

@@ -51,11 +51,12 @@ class IALSTrainer:
         users = _drawn(rng, np.diff(x.indptr), c.factors)
         items = _drawn(rng, x.item_counts, c.factors)
         by_item, by_user = both_sides(x, np.float32(c.alpha) * x.weights)
+        further = _further_ridges(x.item_counts, c) if c.item_power else None
         # BLAS threads of its own would wait for each other inside ours, and burn what they wait
         with one_blas_thread(), ThreadPoolExecutor(THREADS) as pool:
             for done in range(c.iterations if len(x) else 0):
                 self._half(pool, by_user, users, items)
-                self._half(pool, by_item, items, users)
+                self._half(pool, by_item, items, users, further)
                 if not np.isfinite(items).all():
                     raise TrainingDiverged(
                         sentence("ials: factors not finite after iteration %(n)s", n=done + 1)
@@ -64,7 +65,14 @@ class IALSTrainer:
             gram = self._gram(items)
         return IALS(c, x.items, items[:-1].copy(), gram, popularity(x))
 
-    def _half(self, pool: Executor, work: list[Block], solved: Float32, fixed: Float32) -> None:
+    def _half(
+        self,
+        pool: Executor,
+        work: list[Block],
+        solved: Float32,
+        fixed: Float32,
+        further: Float32 | None = None,
+    ) -> None:
         """Solve every row of one side given the other, in place."""
         gram, left = self._gram(fixed), deque(work)
 
@@ -75,7 +83,7 @@ class IALSTrainer:
                     block = left.popleft()
                 except IndexError:
                     return
-                solve(block, solved, fixed, gram, self.config.cg_steps, scratch)
+                solve(block, solved, fixed, gram, self.config.cg_steps, scratch, further)
 
         for task in [pool.submit(some) for _ in range(THREADS)]:
             task.result()
@@ -83,6 +91,12 @@ class IALSTrainer:
     def _gram(self, factors: Float32) -> Float32:
         ridge = np.float32(self.config.regularization) * np.eye(factors.shape[1], dtype=np.float32)
         return factors.T @ factors + ridge
+
+
+def _further_ridges(counts: NDArray[np.int64], config: IALSConfig) -> Float32:
+    """[items]: what each item's ridge has beyond the common one; less than 0 for rare ones."""
+    least = np.maximum(counts, 1) / max(float(counts.mean()), 1e-9)
+    return (config.regularization * (least**config.item_power - 1)).astype(np.float32)
 
 
 def _drawn(rng: np.random.Generator, counts: NDArray[np.int64], factors: int) -> Float32:
@@ -134,15 +148,25 @@ def blocks(
 
 
 def solve(
-    block: Block, solved: Float32, fixed: Float32, gram: Float32, steps: int, scratch: Float32
+    block: Block,
+    solved: Float32,
+    fixed: Float32,
+    gram: Float32,
+    steps: int,
+    scratch: Float32,
+    further: Float32 | None = None,
 ) -> None:
     """A few conjugate gradient steps from where each row of `solved` stands, in place.
 
-    `scratch` [BLOCK_ROWS, factors] holds the gathered rows of `fixed`.
+    `scratch` [BLOCK_ROWS, factors] holds the gathered rows of `fixed`; `further` [rows] is added
+    to the ridge that `gram` has.
     """
     x = solved[block.rows]
+    ridge = None if further is None else further[block.rows, None]
     if block.columns.shape[1] > len(scratch):
         whole, right = _normal_equations(block, fixed, gram, scratch)
+        if ridge is not None:
+            whole += ridge * np.eye(len(whole), dtype=np.float32)
         _descend(x, right - x @ whole, lambda v: v @ whole, steps)
     else:
         known = _gathered(fixed, block.columns, scratch)
@@ -155,9 +179,14 @@ def solve(
             inner *= block.confidence
             product: Float32 = v @ gram
             product += np.vecmat(inner, known)
+            if ridge is not None:
+                product += ridge * v
             return product
 
-        _descend(x, np.vecmat(seen, known) - x @ gram, left, steps)
+        residual = np.vecmat(seen, known) - x @ gram
+        if ridge is not None:
+            residual -= ridge * x
+        _descend(x, residual, left, steps)
     solved[block.rows] = x
 
 
