@@ -12,6 +12,7 @@ from recommender.core.models.ials import IALS, IALSConfig, whitening
 from recommender.core.models.recency import recencies, recency
 from recommender.core.serving import top_k
 from recommender.core.training.auto import fit_auto
+from recommender.core.training.base import FitOptions
 from recommender.core.training.candidates import AutoConfig
 from recommender.core.training.registry import make_trainer
 from tests.recommender_core.conftest import FAST, two_tastes
@@ -165,3 +166,19 @@ def test_scoring_many_leaves_nothing_behind_in_their_histories():
 
     stack.best(histories, 5, [one.rows for one in histories])
     assert [one.noted for one in histories] == [{}] * 50
+
+
+@pytest.mark.parametrize("name", ["ease", "item_knn", "transitions"])
+def test_what_a_history_notes_of_one_model_serves_no_other(name):
+    x = two_tastes()
+    history = x.history(3)
+    asked = np.arange(5, dtype=np.int32)
+
+    for n in range(12):  # each model may lie where the one before it lay
+        part = x.take(np.random.default_rng(n).random(len(x)) < 0.7)
+        model = make_trainer(name).fit(part, FitOptions())
+        fresh = x.history(3)
+        assert model.score_one(history).tolist() == model.score_one(fresh).tolist()
+        told = model.contributions(history, asked), model.contributions(fresh, asked)
+        assert told[0].tolist() == told[1].tolist()
+        del model

@@ -159,6 +159,19 @@ def test_facts_of_a_moment_know_nothing_later():
     assert without.columns(History.of([old])).shape == (3, 1)
 
 
+@pytest.mark.parametrize("asked", [None, 0, 20.5 * DAY, 49 * DAY + 1, 50 * DAY, 90 * DAY])
+def test_facts_score_as_their_columns_weigh(asked):
+    rows = [(f"u{n}", f"i{n % 7}", n * DAY) for n in range(50)]
+    x = events(rows, more_items=("never",))
+    weights = np.array([0.5, -1.0, 2.0, 0.7, -0.3], np.float32)
+
+    for facts in (item_facts(x), item_facts(replace(x, times=None))):
+        for past in (History.of([1], times=[3 * DAY], now=asked), History.of([], now=asked)):
+            columns = facts.columns(past)
+            wanted = columns @ weights[: columns.shape[1]]
+            assert facts.score(past, weights) == pytest.approx(wanted, abs=1e-5)
+
+
 def test_a_stack_explains_its_score_exactly_up_to_what_the_history_did_not_make():
     x = two_tastes(60)
     parts = tuple(

@@ -31,7 +31,7 @@ class Ensemble(Model):
         for member, weight in zip(self.members, self.weights, strict=True):
             scores = member.score_one(history)
             shifted = scores - mean_of(scores)
-            deviation = deviation_of(scores, shifted)
+            deviation = deviation_of(float(scores[0]) if len(scores) else 0.0, shifted)
             deviations.append(deviation)
             if deviation > 0:
                 shifted *= np.float32(weight / deviation)
@@ -94,10 +94,12 @@ def mean_of(scores: Float32) -> np.float32:
     return scores.mean(dtype=np.float32) if len(scores) else np.float32(0)
 
 
-def deviation_of(scores: Float32, centred: Float32) -> float:
-    """Of the scores, from their distance to the mean; 0 below what rounding makes of equal ones."""
-    if not len(scores):
+def deviation_of(first: float, centred: Float32) -> float:
+    """Of scores, from their distance to their mean; 0 below what rounding makes of equal ones.
+
+    `first` is the first score: where all are equal it is as large as any, where not, a hint.
+    """
+    if not len(centred):
         return 0.0
-    deviation = math.sqrt(float(np.vecdot(centred, centred)) / len(scores))
-    # where all are equal, the first is as large as any; where not, it is no more than a hint
-    return deviation if deviation > 1e-6 * abs(float(scores[0])) else 0.0
+    deviation = math.sqrt(float(np.vecdot(centred, centred)) / len(centred))
+    return deviation if deviation > 1e-6 * abs(first) else 0.0

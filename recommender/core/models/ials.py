@@ -17,6 +17,7 @@ from recommender.core.models.recency import recencies, recency
 from recommender.core.serving import Listed, Rows
 
 BLOCK_ROWS = 8_192  # past items of users who are folded in together: 2 MB at 64 factors
+SHORT = 24  # past items up to which as many unknowns are solved for, in place of the factors
 STEPS = 16  # of conjugate gradient before a user is solved for directly
 CLOSE = np.float32(1e-6)  # of the right side's length: what rounding leaves
 LEAST = np.float32(1e-30)
@@ -91,6 +92,10 @@ class IALS(Model):
         weights = weights * recencies(past, self.config.half_life)
         confidence = np.array([[self._alpha(one)] for one in past], np.float32) * weights
         known = np.take(self.whitened.factors, rows.ravel(), axis=0).reshape(*rows.shape, -1)
+        if rows.shape[1] <= SHORT:
+            shares = np.linalg.solve(_among_past(known, confidence), 1 + confidence[:, :, None])
+            folded: Float32 = np.vecmat(shares[:, :, 0], known)
+            return folded
         right = np.vecmat(1 + confidence, known)
         user, left = _descended(known, confidence, right)
         if len(left):
@@ -141,11 +146,14 @@ class IALS(Model):
         past = history.restricted(len(self.items))
         confidence = np.float32(self._alpha(past)) * past.weights
         confidence *= recency(past, self.config.half_life)
-        known = self.whitened.factors[past.rows]
-        left = known.T @ (confidence[:, None] * known)
-        left += np.eye(known.shape[1], dtype=np.float32)
-        asked = np.linalg.solve(left, self.whitened.factors[item_rows].T)  # [factors, asked]
-        part = (known @ asked).T * (1 + confidence)
+        known, asked = self.whitened.factors[past.rows], self.whitened.factors[item_rows]
+        if len(past) <= SHORT:
+            part = np.linalg.solve(_among_past(known, confidence).T, known @ asked.T).T
+        else:
+            left = known.T @ (confidence[:, None] * known)
+            left += np.eye(known.shape[1], dtype=np.float32)
+            part = (known @ np.linalg.solve(left, asked.T)).T
+        part *= 1 + confidence
         return over_history(history, len(self.items), part, len(item_rows))
 
     def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
@@ -177,6 +185,16 @@ class IALS(Model):
     def _alpha(self, history: History) -> float:
         c = self.config
         return c.alpha * (c.boost if c.half_life > 0 and history.times is not None else 1.0)
+
+
+def _among_past(known: Float32, confidence: Float32) -> Float32:
+    """[..., n, n], I + C·K·Kᵀ of n past items.
+
+    (I + KᵀCK)⁻¹Kᵀ = Kᵀ(I + CKKᵀ)⁻¹: a short history needs no system as wide as the factors.
+    """
+    left: Float32 = confidence[..., None] * (known @ known.swapaxes(-1, -2))
+    left += np.eye(left.shape[-1], dtype=np.float32)
+    return left
 
 
 def _descended(

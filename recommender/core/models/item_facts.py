@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from recommender.core.data import Float32, Float64, History
 from recommender.core.models.base import Arrays
 
 DAY_SECONDS = 86_400.0
+LOG_SCALE = np.float32(5)  # brings logs of days to about the scale of the other columns
 TIMELESS = 1  # columns without times
 TIMED = 5  # and with them
 
@@ -41,13 +43,55 @@ class ItemFacts:
         found[0] = self.popularity
         if len(self.moments):
             asked = self.asked_at(history)
-            at = int(np.searchsorted(self.moments, asked, side="right")) - 1
-            found[1:3] = self.lately[:, max(at, 0)]
+            found[1:3] = self.lately[:, self._moment(asked)]
             days = ((asked - self.first) / DAY_SECONDS).astype(np.float32)
-            logs = np.log(1 + np.abs(days)) / np.float32(5)  # about the scale of the others
+            logs = np.log(1 + np.abs(days)) / LOG_SCALE
             found[3] = np.where(days > 0, logs, 0)
             found[4] = np.where(days > 0, 0, logs)
         return found.T
+
+    def score(self, history: History, weights: Float32) -> Float32:
+        """[items]: `columns` times `weights`; for feeds, which ask after all that is known."""
+        if not len(self.moments):
+            popular: Float32 = self.popularity * weights[0]
+            return popular
+        asked = self.asked_at(history)
+        if asked <= self._newest:
+            known: Float32 = self.columns(history) @ weights
+            return known
+        logs: Float32 = self._ages + np.float32((asked - self.moments[-1]) / DAY_SECONDS)
+        logs += 1
+        np.log(logs, out=logs)
+        logs *= weights[3] / LOG_SCALE
+        logs += weights[:3] @ self._wide(self._moment(asked))
+        return logs
+
+    @cached_property
+    def _newest(self) -> float:
+        """When the last of the items was first taken."""
+        return float(self.first.max(initial=-np.inf))
+
+    @cached_property
+    def _ages(self) -> Float32:
+        """[items], days from when each was first taken to the newest moment."""
+        days: Float32 = ((self.moments[-1] - self.first) / DAY_SECONDS).astype(np.float32)
+        return days
+
+    def _moment(self, asked: float) -> int:
+        return max(int(np.searchsorted(self.moments, asked, side="right")) - 1, 0)
+
+    def _wide(self, moment: int) -> Float32:
+        """[3, items]: popularity and `lately` of one moment, the last one asked for kept."""
+        kept: Float32 | None = self._kept.get(moment)
+        if kept is None:
+            kept = np.stack([self.popularity, *self.lately[:, moment].astype(np.float32)])
+            self._kept.clear()
+            self._kept[moment] = kept
+        return kept
+
+    @cached_property
+    def _kept(self) -> dict[int, Float32]:
+        return {}
 
     def asked_at(self, history: History) -> float:
         """When the history asks: as told, else at its last event, else at the newest moment."""
@@ -58,7 +102,7 @@ class ItemFacts:
         return float(self.moments[-1])
 
     def arrays(self) -> Arrays:
-        return dict(vars(self))
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:

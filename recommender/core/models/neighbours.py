@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,15 @@ from recommender.core.models.recency import recency
 NEWEST = 50  # with recency on, older items weigh next to nothing
 NEWEST_WITHOUT_TIMES = 500
 PRIOR = np.float32(1e-4)  # popularity orders only what no neighbour reaches
+
+
+class Reached(NamedTuple):
+    """The lists of some past items one after the other."""
+
+    columns: NDArray[np.int64]  # [entries], the item that is reached
+    owner: NDArray[np.int64]  # [entries], the place of the past item
+    values: Float32  # [entries]
+    source: NDArray[Any]  # of the values: while it lives, nothing else has its id
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,24 +58,42 @@ class Neighbours:
     def arrays(self, prefix: str = "") -> Arrays:
         return {prefix + name: array for name, array in vars(self).items()}
 
-    def spread(self, rows: Int32, weights: Float32) -> Float32:
-        """[items]: the weighted sum of the lists of `rows`."""
-        at, owner = spans(self.starts, rows)
-        n_items = len(self.starts) - 1
-        summed = np.bincount(self.columns[at], weights[owner] * self.values[at], n_items)
+    def spread(self, past: History, counted: Float32) -> Float32:
+        """[items]: the lists of the newest past items, each times its part of `counted`."""
+        reached = self._reached(past, len(counted))
+        summed = np.bincount(
+            reached.columns, counted[reached.owner] * reached.values, len(self.starts) - 1
+        )
         return summed.astype(np.float32)
 
-    def between(self, rows: Int32, item_rows: Int32) -> Float32:
-        """[item_rows, rows]: the weight from each of `rows` to each of `item_rows`."""
-        asked, past = len(item_rows), len(rows)
+    def between(self, past: History, newest: int, item_rows: Int32) -> Float32:
+        """[item_rows, newest]: the weight from each of the newest past items to each asked."""
+        reached = self._reached(past, newest)
+        key = id(self.values), newest, item_rows.tobytes()
+        if key not in past.noted:
+            past.noted[key] = self._between(reached, newest, item_rows)
+        found: Float32 = past.noted[key]
+        return found
+
+    def _between(self, reached: Reached, newest: int, item_rows: Int32) -> Float32:
         place = np.full(len(self.starts) - 1, -1, np.int32)
-        place[item_rows] = np.arange(asked)
-        at, owner = spans(self.starts, rows)
-        where = place[self.columns[at]]
+        place[item_rows] = np.arange(len(item_rows))
+        where = place[reached.columns]
         hit = np.flatnonzero(where >= 0)
-        cells = where[hit] * np.int64(past) + owner[hit]
-        summed = np.bincount(cells, self.values[at[hit]], asked * past)
-        found: Float32 = summed.reshape(asked, past).astype(np.float32)[place[item_rows]]
+        cells = where[hit] * np.int64(newest) + reached.owner[hit]
+        summed = np.bincount(cells, reached.values[hit], len(item_rows) * newest)
+        found: Float32 = summed.reshape(-1, newest).astype(np.float32)[place[item_rows]]
+        return found
+
+    def _reached(self, past: History, newest: int) -> Reached:
+        """Gathered once for a history: members of a stack that hold the same lists share it."""
+        key = id(self.values), newest
+        if key not in past.noted:
+            at, owner = spans(self.starts, past.rows[len(past) - newest :])
+            columns = self.columns[at].astype(np.int64)
+            values = self.values[at].astype(np.float32)
+            past.noted[key] = Reached(columns, owner, values, self.values)
+        found: Reached = past.noted[key]
         return found
 
     def best(self, row: int, k: int) -> tuple[Int32, Float32]:
@@ -124,8 +151,8 @@ class Ease(Model):
     found: Params = field(default_factory=dict)
 
     def score_one(self, history: History) -> Float32:
-        rows, counted = newest(history.restricted(len(self.items)), self.config.half_life)
-        spread = self.weights.spread(rows, counted)
+        past = history.restricted(len(self.items))
+        spread = self.weights.spread(past, newest(past, self.config.half_life))
         spread += PRIOR * self.popularity
         return spread
 
@@ -173,8 +200,11 @@ class Transitions(Model):
     def score_one(self, history: History) -> Float32:
         past = history.restricted(len(self.items))
         stepped, weighed = self.scales
-        spread: Float32 = weighed * self.weights.spread(*newest(past, self.config.half_life))
-        spread += stepped * self.steps.spread(*newest(past, self.config.step_half_life))
+        spread: Float32 = stepped * self.steps.spread(
+            past, newest(past, self.config.step_half_life)
+        )
+        if self.config.step_share < 1:
+            spread += weighed * self.weights.spread(past, newest(past, self.config.half_life))
         spread += PRIOR * self.popularity
         return spread
 
@@ -182,8 +212,9 @@ class Transitions(Model):
         """Exact: a row sums to the item's score less its share of PRIOR."""
         past = history.restricted(len(self.items))
         stepped, weighed = self.scales
-        part: Float32 = weighed * _between(self.weights, past, self.config.half_life, item_rows)
-        part += stepped * _between(self.steps, past, self.config.step_half_life, item_rows)
+        part: Float32 = stepped * _between(self.steps, past, self.config.step_half_life, item_rows)
+        if self.config.step_share < 1:
+            part += weighed * _between(self.weights, past, self.config.half_life, item_rows)
         return over_history(history, len(self.items), part, len(item_rows))
 
     def similar(self, item_rows: Int32, k: int) -> tuple[Int32, Float32]:
@@ -212,20 +243,19 @@ class Transitions(Model):
         )
 
 
-def newest(history: History, half_life: float) -> tuple[Int32, Float32]:
-    """Rows and recency-discounted weights of the items that still count."""
-    timed = half_life > 0 and history.times is not None
+def newest(past: History, half_life: float) -> Float32:
+    """Recency-discounted weights of the newest items, those that still count; oldest first."""
+    timed = half_life > 0 and past.times is not None
     limit = NEWEST if timed else NEWEST_WITHOUT_TIMES
-    counted = history.weights * recency(history, half_life)
-    return history.rows[-limit:], counted[-limit:]
+    return (past.weights * recency(past, half_life))[-limit:]
 
 
-def _between(weights: Neighbours, history: History, half_life: float, item_rows: Int32) -> Float32:
-    """[item_rows, history]: the part of each past item, 0 for those too old to count."""
-    rows, counted = newest(history, half_life)
-    part = np.zeros((len(item_rows), len(history)), np.float32)
-    if len(rows):
-        part[:, -len(rows) :] = weights.between(rows, item_rows) * counted
+def _between(lists: Neighbours, past: History, half_life: float, item_rows: Int32) -> Float32:
+    """[item_rows, past]: the part of each past item, 0 for those too old to count."""
+    counted = newest(past, half_life)
+    part = np.zeros((len(item_rows), len(past)), np.float32)
+    if len(counted):
+        part[:, -len(counted) :] = lists.between(past, len(counted), item_rows) * counted
     return part
 
 

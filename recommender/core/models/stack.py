@@ -53,26 +53,29 @@ def length_basis(
     return found
 
 
-def standardised(scores: Float32) -> tuple[Float32, float]:
-    """z over the catalogue, and the deviation it came from; zeros when all are equal."""
-    z: Float32 = scores - mean_of(scores)
-    deviation = deviation_of(scores, z)
-    z *= np.float32(1 / deviation if deviation else 0)
-    return z, deviation
+def standardise(scores: Float32) -> float:
+    """Turns them into z over the catalogue, zeros when all are equal; the deviation they had."""
+    first = float(scores[0]) if len(scores) else 0.0
+    scores -= mean_of(scores)
+    deviation = deviation_of(first, scores)
+    scores *= np.float32(1 / deviation if deviation else 0)
+    return deviation
 
 
-def curve(z: Float32) -> Float32:
+def curve(z: Float32, out: Float32 | None = None) -> Float32:
     """sign(z)·log(1 + |z|)."""
-    bent = np.abs(z)
+    bent = np.abs(z, out=out)
     bent += 1
-    return np.copysign(np.log(bent, out=bent), z)
+    np.log(bent, out=bent)
+    return np.copysign(bent, z, out=bent)
 
 
 @dataclass(frozen=True)
 class _Noted:
     """What scoring worked out and explaining asks for again."""
 
-    members: list[tuple[Float32, float]]  # standardised scores and the deviation they had
+    z: list[Float32]  # [members][items], standardised scores
+    deviations: list[float]  # [members], that they had before; 0 where all were equal
     tastes: Float32  # [items], the weighted sum of the members
     straight: Float64  # [members], the weights for this history's length
     curved: Float64
@@ -96,16 +99,20 @@ class Stack(Model):
     def score_one(self, history: History) -> Float32:
         past = history.restricted(len(self.items))
         straight, curved, facts = self.mix.weights(len(past))
-        tastes = np.zeros(len(self.items), np.float32)
-        stood = []
+        # row by row through one scratch: a matrix of all would not stay in the cache
+        tastes, scratch = np.zeros((2, len(self.items)), np.float32)
+        z, deviations = [], []
         for member, line, bend in zip(self.members, straight, curved, strict=True):
-            z, deviation = standardised(member.score_one(history))
-            stood.append((z, deviation))
-            if deviation > 0:
-                tastes += np.float32(line) * z
-                tastes += np.float32(bend) * curve(z)
-        history.noted[self] = _Noted(stood, tastes, straight, curved)
-        total: Float32 = self.facts_of_items.columns(past) @ facts.astype(np.float32)
+            row = np.array(member.score_one(history), np.float32)
+            z.append(row)
+            deviations.append(standardise(row))
+            if deviations[-1] > 0:
+                tastes += np.multiply(row, np.float32(line), out=scratch)
+                curve(row, out=scratch)
+                scratch *= np.float32(bend)
+                tastes += scratch
+        history.noted[self] = _Noted(z, deviations, tastes, straight, curved)
+        total = self.facts_of_items.score(past, facts.astype(np.float32))
         total += tastes
         if len(total):  # mean 0, so that scores of users with long and short histories compare
             total -= total.mean(dtype=np.float32)
@@ -135,14 +142,14 @@ class Stack(Model):
         """
         total = np.zeros((len(item_rows), len(history)), np.float32)
         noted = self._noted(history)
-        kept = [n for n, (_, deviation) in enumerate(noted.members) if deviation > 0]
+        kept = [n for n, deviation in enumerate(noted.deviations) if deviation > 0]
         if not kept:
             return total
         parts = [
-            self.members[n].contributions(history, item_rows) / np.float32(noted.members[n][1])
+            self.members[n].contributions(history, item_rows) / np.float32(noted.deviations[n])
             for n in kept
         ]
-        z = np.stack([noted.members[n][0][item_rows] for n in kept])
+        z = np.stack([noted.z[n][item_rows] for n in kept])
         made = np.stack([part.sum(axis=1) for part in parts])
         straight, curved = noted.straight[kept, None], noted.curved[kept, None]
         for slope, part in zip(_slope(z, made, straight, curved), parts, strict=True):

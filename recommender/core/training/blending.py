@@ -15,7 +15,7 @@ from recommender.core.metrics import Held, discounts
 from recommender.core.models.base import Model
 from recommender.core.models.item_facts import ItemFacts
 from recommender.core.models.pasts import spans
-from recommender.core.models.stack import standardised
+from recommender.core.models.stack import standardise
 
 MOST_SCORES = 12_000_000  # users x items of one model held in half precision: 24 MB
 BEST_OF_EACH = 24  # items a model brings to the comparison of a user
@@ -120,7 +120,9 @@ def standings(model: Model, interactions: Interactions, held: Held) -> NDArray[n
     found = np.empty((len(held), len(interactions.items)), np.float16)
     for n, user in enumerate(held.user_rows):
         history = interactions.history(user)
-        found[n] = standardised(model.score_one(history))[0]
+        z = np.array(model.score_one(history), np.float32)
+        standardise(z)
+        found[n] = z
         found[n, history.rows] = -np.inf
     return found
 

@@ -83,7 +83,7 @@ def _variants(name: str, config: AutoConfig, *, timed: bool, small: bool, told: 
     tell a stack different things. Where a user took little, texts tell most.
     """
     if name == "ials":
-        sizes = {"factors": config.factors}
+        sizes: dict[str, float] = {"factors": config.factors}
         if timed:
             return [sizes, sizes | {"half_life": 0.0}]
         some = [

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
 
-from recommender.core.data import Float32, Int32, Interactions
+from recommender.core.data import Float32, History, Int32, Interactions
 from recommender.core.errors import TrainingDiverged
 from recommender.core.models.base import Model
 from recommender.core.models.neighbours import (
@@ -371,9 +371,12 @@ def _placed(columns: Int32, values: Float32, chosen: Int32, n: int) -> Lists:
     return Lists(all_columns, all_values)
 
 
-def _scale(lists: Neighbours, sample: list[Any], half_life: float) -> float:
+def _scale(lists: Neighbours, sample: list[History], half_life: float) -> float:
     """The standard deviation of the lists' scores over a sample of users; 1 when all are 0."""
-    spreads = [lists.spread(*newest(history, half_life)) for history in sample]
+    spreads = []
+    for history in sample:
+        spreads.append(lists.spread(history, newest(history, half_life)))
+        history.noted.clear()
     deviation = float(np.std(np.stack(spreads))) if spreads else 0.0
     return deviation or 1.0
 
