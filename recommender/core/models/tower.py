@@ -18,14 +18,14 @@ from recommender.core.models.recency import recency
 class TowerConfig:
     factors: int = 64
     half_lives: tuple[float, ...] = (1.0, 8.0, 0.0)  # events; 0 is a plain mean
-    epochs: int = 30  # at most; validation stops earlier
+    epochs: int = 30  # at most; validation stops earlier, and so does a rate that has fallen
     patience: int = 2  # epochs without a better validation NDCG@10
-    batch: int = 1024  # targets a step
+    batch: int = 512  # targets a step
     learning_rate: float = 0.01
     decay: float = 0.7  # of the learning rate, from one epoch to the next
     weight_decay: float = 0.02
     dropout: float = 0.2  # of past items
-    negatives: int = 1536  # sampled with logQ correction where the catalogue is larger than
+    negatives: int = 1024  # sampled with logQ correction where the catalogue is larger than
     full_softmax_items: int = 5_000  # this
     debias: float = 0.0  # power of the inverse propensity of a target; 0: all count the same
 

@@ -25,6 +25,7 @@ M = TypeVar("M", bound=Model)
 HALF_MOST = 65_504.0  # also False for NaN and infinity
 EXPLODED = 10.0  # times the first epoch's loss
 HUGE = 1e6  # no loss of ours starts near it, not even in the first epoch
+LEAST_RATE = 0.25  # of the first learning rate: with less an epoch moves too little for its price
 
 
 class Fitting(ABC, Generic[M]):
@@ -97,6 +98,8 @@ def fit_epochs(
 ) -> M:
     """Run up to `epochs`; returns the model of the best validated epoch (else of the last).
 
+    A learning rate that falls ends them where it stands below LEAST_RATE of the first.
+
     Its facts tell `epochs` and `loss`. With a checkpoint folder each epoch is stored, and a fit
     of the same data, seed and `about` (the configuration) goes on from there. TrainingDiverged
     when the loss or a parameter is no longer finite, or the loss explodes.
@@ -126,7 +129,9 @@ def _fitted(
     if options.held:
         validation = Validation(interactions, options.held, options.seed)
     rates = [group["lr"] for group in fitting.optimizer.param_groups]
-    while done < epochs and not (options.held and best and done - best["epoch"] >= patience):
+    while done < epochs and fitting.decay**done >= LEAST_RATE:
+        if options.held and best and done - best["epoch"] >= patience:
+            break
         for group, rate in zip(fitting.optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * fitting.decay**done
         loss = fitting.epoch()

@@ -83,16 +83,18 @@ class _SampledCrossEntropy(torch.autograd.Function):
         weights: Tensor | None,
     ) -> Tensor:
         corrected = bias - log_chance
-        wanted, wanted_bias = outputs[targets], corrected[targets]
+        wanted, wanted_bias = outputs.index_select(0, targets), corrected[targets]
         d_users, d_outputs = torch.empty_like(users), torch.zeros_like(outputs)
         d_bias = torch.zeros_like(bias)
         missing = torch.empty_like(wanted_bias)  # gradient of each row's target logit
         loss = users.new_zeros(())
         place = targets.new_full((len(outputs),), -1)  # of an item among the drawn
+        buffer = users.new_empty(min(DRAW_ROWS, len(users)) * max(map(len, draws), default=0))
         for start, drawn in zip(range(0, len(users), DRAW_ROWS), draws, strict=True):
             span = slice(start, start + DRAW_ROWS)
-            part, others = users[span], outputs[drawn]
-            error = torch.addmm(corrected[drawn] * LOG2_E, part * LOG2_E, others.T)
+            part, others = users[span], outputs.index_select(0, drawn)
+            error = buffer[: len(part) * len(drawn)].view(len(part), len(drawn))
+            torch.addmm(corrected[drawn] * LOG2_E, part * LOG2_E, others.T, out=error)
             place[drawn] = torch.arange(len(drawn), device=drawn.device)
             twice = torch.nonzero(place[targets[span]] >= 0)[:, 0]
             error[twice, place[targets[span]][twice]] = -torch.inf
