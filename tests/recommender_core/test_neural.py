@@ -195,6 +195,18 @@ def test_the_rate_falls_with_each_epoch_and_threads_come_back():
     assert torch.get_num_threads() == before
 
 
+@pytest.mark.parametrize(("decay", "run"), [(0.5, 3), (0.45, 2), (1.0, 6)])
+def test_a_fit_ends_before_an_epoch_with_less_than_a_quarter_of_its_rate(decay, run):
+    done: list[int] = []
+    config = TowerConfig(factors=4, decay=decay, batch=16)
+    options = FitOptions(on_progress=lambda epoch, *_: done.append(epoch))
+    x = two_tastes(100)
+    model = fit_epochs(TowerFitting(config, x, options), x, options, 6, 6, "")
+
+    assert done == list(range(1, run + 1))  # rates 1, 1/2, 1/4; 1, .45; always 1
+    assert model.facts()["epochs"] == run
+
+
 def test_rare_items_weigh_more_and_logged_propensities_win():
     rows = [(f"u{n}", "hit", float(n)) for n in range(16)] + [("u0", "rare", 99.0)]
     x = events(rows)
