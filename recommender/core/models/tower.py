@@ -25,7 +25,7 @@ class TowerConfig:
     decay: float = 0.7  # of the learning rate, from one epoch to the next
     weight_decay: float = 0.02
     dropout: float = 0.2  # of past items
-    negatives: int = 1024  # sampled with logQ correction where the catalogue is larger than
+    negatives: int = 1536  # sampled with logQ correction where the catalogue is larger than
     full_softmax_items: int = 5_000  # this
     debias: float = 0.0  # power of the inverse propensity of a target; 0: all count the same
 
