@@ -95,8 +95,8 @@ class IALSTrainer:
 
 def _further_ridges(counts: NDArray[np.int64], config: IALSConfig) -> Float32:
     """[items]: what each item's ridge has beyond the common one; less than 0 for rare ones."""
-    least = np.maximum(counts, 1) / max(float(counts.mean()), 1e-9)
-    return (config.regularization * (least**config.item_power - 1)).astype(np.float32)
+    shares = np.maximum(counts, 1) / max(float(counts.mean()), 1e-9)
+    return (config.regularization * (shares**config.item_power - 1)).astype(np.float32)
 
 
 def _drawn(rng: np.random.Generator, counts: NDArray[np.int64], factors: int) -> Float32:
